@@ -1,0 +1,82 @@
+//! The access log, in the Common Log Format with the seconds that the answer took at the end:
+//! `172.19.0.2 - - [23/Nov/2026:09:18:22 +0000] "POST / HTTP/1.1" 200 64 0.1011`.
+
+use std::{fmt, net::SocketAddr, time::SystemTime};
+
+use axum::{
+    body::HttpBody,
+    extract::{ConnectInfo, Request},
+    http::Method,
+    middleware::Next,
+    response::Response,
+};
+use tokio::time::Instant;
+use tracing::info;
+
+use crate::log::ACCESS;
+
+/// Logs each request when its answer is ready: what it waited for is in the seconds.
+pub(crate) async fn access_log(
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let received = Instant::now();
+    let time = common_log_time(SystemTime::now());
+    // A quotation mark in the path would end the field early.
+    let target = request.uri().to_string().replace('"', "%22");
+    let asked = format!("{} {target} {:?}", request.method(), request.version());
+    let head = request.method() == Method::HEAD;
+    let response = next.run(request).await;
+    let status = response.status().as_u16();
+    let size = Size(response.body().size_hint().exact().filter(|_| !head));
+    let seconds = received.elapsed().as_secs_f64();
+    // An IPv4 client of an IPv6 socket is shown as what it is.
+    let client = client.ip().to_canonical();
+    info!(target: ACCESS, "{client} - - [{time}] \"{asked}\" {status} {size} {seconds:.4}");
+    response
+}
+
+/// `23/Nov/2026:09:18:22 +0000`. The date of an HTTP header, `Mon, 23 Nov 2026 09:18:22 GMT`, has
+/// all of it.
+fn common_log_time(time: SystemTime) -> String {
+    let date = httpdate::fmt_http_date(time);
+    let (day, time) = date["Mon, ".len()..].split_at("23 Nov 2026".len());
+    format!(
+        "{}:{} +0000",
+        day.replace(' ', "/"),
+        time.trim_start().trim_end_matches(" GMT")
+    )
+}
+
+/// The bytes of a body; the format has `-` for none.
+struct Size(Option<u64>);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(bytes @ 1..) => bytes.fmt(f),
+            Some(0) | None => f.write_str("-"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_time_is_as_the_common_log_format_has_it() {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_425_502);
+        assert_eq!(common_log_time(time), "23/Nov/2026:09:18:22 +0000");
+    }
+
+    #[test]
+    fn no_body_is_a_dash() {
+        assert_eq!(Size(Some(64)).to_string(), "64");
+        assert_eq!(Size(Some(0)).to_string(), "-");
+        assert_eq!(Size(None).to_string(), "-");
+    }
+}

@@ -1,0 +1,200 @@
+//! rng: random bytes over HTTP, **one request at a time**.
+//!
+//! The workshop lets a class hunt for a bottleneck, and this is it: however many ask, one rng
+//! serves ten a second.
+
+mod config;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{Path, Request, State},
+    http::{StatusCode, header},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use chassis::{CancellationToken, simulate_work};
+use rand::{TryRng, rngs::SysRng};
+use tokio::{net::TcpListener, sync::Mutex};
+use tracing::error;
+
+pub use config::{Config, PROGRAM};
+
+/// The most bytes that one request can ask for: 1 MiB.
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// Serves on `listener` until `stop` is cancelled; each request for bytes takes `delay`.
+pub async fn run(listener: TcpListener, delay: Duration, stop: CancellationToken) {
+    chassis::serve(listener, router(delay, stop.clone()), stop).await;
+}
+
+fn router(delay: Duration, stop: CancellationToken) -> Router {
+    Router::new()
+        .route("/", get(index))
+        .route("/{n}", get(random_bytes))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .with_state(Work { delay, stop })
+        .layer(from_fn_with_state(Queue::default(), one_at_a_time))
+}
+
+/// Whoever holds the lock is being served, the others queue for it: tokio's lock is fair, first
+/// come, first served.
+type Queue = Arc<Mutex<()>>;
+
+/// All paths wait in the one queue, `/` too. What waits here is a request that has been read: a
+/// client that is slow to send or to read holds up nobody. One that hangs up is dropped from the
+/// queue, and costs no turn.
+async fn one_at_a_time(State(queue): State<Queue>, request: Request, next: Next) -> Response {
+    let _turn = queue.lock().await;
+    next.run(request).await
+}
+
+async fn index() -> String {
+    format!("RNG running on {}\n", gethostname::gethostname().display())
+}
+
+/// The simulated work, and what cuts it short.
+#[derive(Clone)]
+struct Work {
+    delay: Duration,
+    stop: CancellationToken,
+}
+
+async fn random_bytes(State(work): State<Work>, Path(n): Path<String>) -> Response {
+    if !n.bytes().all(|digit| digit.is_ascii_digit()) {
+        return not_found().await.into_response();
+    }
+    // A number that does not fit into one is too many bytes as well.
+    let Some(n) = n.parse().ok().filter(|&n| n <= MAX_BYTES) else {
+        return (
+            StatusCode::BAD_REQUEST,
+            format!("{n} bytes are too many: the limit is {MAX_BYTES}\n"),
+        )
+            .into_response();
+    };
+    simulate_work(work.delay, &work.stop).await;
+    let mut bytes = vec![0; n];
+    match SysRng.try_fill_bytes(&mut bytes) {
+        Ok(()) => ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response(),
+        Err(error) => {
+            error!("no random bytes from the operating system: {error}");
+            (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "no random bytes from the operating system\n",
+            )
+                .into_response()
+        }
+    }
+}
+
+async fn not_found() -> (StatusCode, &'static str) {
+    (
+        StatusCode::NOT_FOUND,
+        "not found: ask for /32, which gives 32 random bytes\n",
+    )
+}
+
+async fn method_not_allowed() -> (StatusCode, &'static str) {
+    (
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method not allowed: rng answers GET and HEAD\n",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use tokio::time::{Instant, sleep, timeout};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    const DELAY: Duration = Duration::from_millis(100);
+
+    fn rng() -> Router {
+        router(DELAY, CancellationToken::new())
+    }
+
+    async fn get(rng: &Router, path: &str) -> StatusCode {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        rng.clone().oneshot(request).await.unwrap().status()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_take_the_delay_and_nothing_else_does() {
+        let rng = rng();
+        for (path, delay) in [
+            ("/32", DELAY),
+            ("/0", DELAY),
+            ("/", Duration::ZERO),
+            ("/abc", Duration::ZERO),
+        ] {
+            let start = Instant::now();
+            get(&rng, path).await;
+            assert_eq!(start.elapsed(), delay, "{path}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_handles_one_request_at_a_time_first_come_first_served() {
+        let rng = rng();
+        let start = Instant::now();
+        let served_at = |path| {
+            let rng = &rng;
+            async move {
+                get(rng, path).await;
+                start.elapsed().as_millis()
+            }
+        };
+        let times = tokio::join!(
+            served_at("/32"),
+            served_at("/32"),
+            served_at("/"),
+            served_at("/abc"),
+            served_at("/32"),
+            served_at("/"),
+        );
+        assert_eq!(times, (100, 200, 200, 200, 300, 300));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn with_ten_workers_a_request_waits_about_700_ms() {
+        let rng = rng();
+        for _ in 0..10 {
+            let rng = rng.clone();
+            tokio::spawn(async move {
+                // A worker: 200 ms elsewhere, then here.
+                loop {
+                    sleep(2 * DELAY).await;
+                    get(&rng, "/32").await;
+                }
+            });
+        }
+        sleep(Duration::from_secs(10)).await;
+        for path in ["/", "/32"] {
+            let start = Instant::now();
+            get(&rng, path).await;
+            let waited = start.elapsed().as_millis();
+            assert!((700..=900).contains(&waited), "{path}: {waited} ms");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_leaves_the_queue_costs_no_turn() {
+        let rng = rng();
+        let start = Instant::now();
+        let first = tokio::spawn({
+            let rng = rng.clone();
+            async move { get(&rng, "/1").await }
+        });
+        sleep(DELAY / 10).await;
+        // It queues, and gives up before its turn comes.
+        assert!(timeout(DELAY / 10, get(&rng, "/2")).await.is_err());
+        get(&rng, "/3").await;
+        assert_eq!(start.elapsed(), 2 * DELAY);
+        assert_eq!(first.await.unwrap(), StatusCode::OK);
+    }
+}

@@ -1,0 +1,174 @@
+//! hasher: SHA-256 over HTTP, many requests at a time.
+//!
+//! It sleeps as long as rng does, but for all of them at once: adding workers does not slow it
+//! down.
+
+mod config;
+
+use std::{fmt::Write, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use chassis::{CancellationToken, simulate_work};
+use http_body_util::BodyExt;
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+
+pub use config::{Config, PROGRAM};
+
+/// The largest body that is hashed: 64 MiB.
+const MAX_BODY: usize = 64 * 1024 * 1024;
+
+/// Serves on `listener` until `stop` is cancelled; each request to hash something takes `delay`.
+pub async fn run(listener: TcpListener, delay: Duration, stop: CancellationToken) {
+    chassis::serve(listener, router(delay, stop.clone()), stop).await;
+}
+
+fn router(delay: Duration, stop: CancellationToken) -> Router {
+    Router::new()
+        .route("/", get(index).post(hash))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .with_state(Work { delay, stop })
+}
+
+async fn index() -> String {
+    format!(
+        "HASHER running on {}\n",
+        gethostname::gethostname().display()
+    )
+}
+
+/// The simulated work, and what cuts it short.
+#[derive(Clone)]
+struct Work {
+    delay: Duration,
+    stop: CancellationToken,
+}
+
+/// Hashes the body while it streams in: memory does not grow with it.
+async fn hash(State(work): State<Work>, headers: HeaderMap, mut body: Body) -> Response {
+    if asks_to_send_too_much(&headers) {
+        return too_large();
+    }
+    let mut sha256 = Sha256::new();
+    let mut size = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            return (
+                StatusCode::BAD_REQUEST,
+                "the body ended before it was complete\n",
+            )
+                .into_response();
+        };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        size += data.len();
+        if size <= MAX_BODY {
+            sha256.update(&data);
+        } else if size > 2 * MAX_BODY {
+            // Until here we went on reading: an answer to somebody who is still sending gets lost.
+            break;
+        }
+    }
+    if size > MAX_BODY {
+        return too_large();
+    }
+    simulate_work(work.delay, &work.stop).await;
+    (
+        [(header::CONTENT_TYPE, "text/plain")],
+        hex(&sha256.finalize()),
+    )
+        .into_response()
+}
+
+/// `Expect: 100-continue` with a length: the client holds the body back until we say that we want
+/// it.
+fn asks_to_send_too_much(headers: &HeaderMap) -> bool {
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok());
+    headers.contains_key(header::EXPECT)
+        && length.is_some_and(|length: u64| length > MAX_BODY as u64)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut digits, byte| {
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
+}
+
+fn too_large() -> Response {
+    (
+        StatusCode::PAYLOAD_TOO_LARGE,
+        format!("the body is too large: the limit is {MAX_BODY} bytes\n"),
+    )
+        .into_response()
+}
+
+async fn not_found() -> (StatusCode, &'static str) {
+    (
+        StatusCode::NOT_FOUND,
+        "not found: post what is to be hashed to /\n",
+    )
+}
+
+async fn method_not_allowed() -> (StatusCode, &'static str) {
+    (
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method not allowed: hasher answers POST, GET and HEAD\n",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+    use tokio::time::Instant;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    const DELAY: Duration = Duration::from_millis(100);
+
+    async fn ask(hasher: &Router, method: &str) -> StatusCode {
+        let request = Request::builder()
+            .method(method)
+            .body(Body::from("32 bytes"))
+            .unwrap();
+        hasher.clone().oneshot(request).await.unwrap().status()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hash_takes_the_delay_and_the_index_none() {
+        let hasher = router(DELAY, CancellationToken::new());
+        for (method, delay) in [
+            ("POST", DELAY),
+            ("GET", Duration::ZERO),
+            ("PUT", Duration::ZERO),
+        ] {
+            let start = Instant::now();
+            ask(&hasher, method).await;
+            assert_eq!(start.elapsed(), delay, "{method}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_handles_many_requests_at_a_time() {
+        let hasher = router(DELAY, CancellationToken::new());
+        let start = Instant::now();
+        tokio::join!(
+            ask(&hasher, "POST"),
+            ask(&hasher, "POST"),
+            ask(&hasher, "POST")
+        );
+        assert_eq!(start.elapsed(), DELAY);
+    }
+}

@@ -1,0 +1,12 @@
+//! The page, and the numbers that it draws.
+
+use webui::{Config, PROGRAM};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let stop = chassis::stop_on_signal()?;
+    let config = chassis::start(&PROGRAM, Config::from_env).await;
+    let listener = chassis::listen(config.port)?;
+    webui::run(listener, config.redis, config.files, stop).await;
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! The whole application, over sockets: from the loop to the numbers that the page draws.
+#![allow(clippy::unwrap_used)]
+
+use std::{path::PathBuf, time::Duration};
+
+use chassis::CancellationToken;
+use serde_json::Value;
+use standalone::{Config, Listeners};
+use store::testing::TestStore;
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+
+/// Short, so that the tests are; it stands for the 100 ms of the workshop.
+const DELAY: Duration = Duration::from_millis(20);
+
+struct Application {
+    webui: String,
+    rng: String,
+    hasher: String,
+    stop: CancellationToken,
+    running: JoinHandle<anyhow::Result<()>>,
+    _store: TestStore,
+}
+
+impl Application {
+    async fn start(workers: usize) -> Self {
+        let store = TestStore::start().await;
+        let listeners = Listeners::bind(0).await.unwrap();
+        let url = |listener: &tokio::net::TcpListener| {
+            format!("http://{}", listener.local_addr().unwrap())
+        };
+        let (webui, rng, hasher) = (
+            url(&listeners.webui),
+            url(&listeners.rng),
+            url(&listeners.hasher),
+        );
+        let redis = Some(redis::Client::open(store.url()).unwrap());
+        let config = Config {
+            workers,
+            delay: DELAY,
+            redis,
+            files: PathBuf::from("../webui/files"),
+        };
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(standalone::run(listeners, config, stop.clone()));
+        Self {
+            webui,
+            rng,
+            hasher,
+            stop,
+            running,
+            _store: store,
+        }
+    }
+
+    async fn get(&self, url: &str) -> String {
+        reqwest::get(url).await.unwrap().text().await.unwrap()
+    }
+
+    async fn json(&self) -> Value {
+        serde_json::from_str(&self.get(&format!("{}/json", self.webui)).await).unwrap()
+    }
+
+    async fn hashes(&self) -> u64 {
+        self.json().await["hashes"]
+            .as_str()
+            .map_or(0, |hashes| hashes.parse().unwrap())
+    }
+
+    /// Hashes a second, over three updates of the counter.
+    async fn speed(&self) -> f64 {
+        let (start, before) = (Instant::now(), self.hashes().await);
+        sleep(Duration::from_millis(3300)).await;
+        let hashes = self.hashes().await - before;
+        f64::from(u32::try_from(hashes).unwrap()) / start.elapsed().as_secs_f64()
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.running.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_page_loads_and_its_numbers_rise() {
+    let application = Application::start(1).await;
+    assert!(
+        application
+            .get(&application.webui)
+            .await
+            .contains("<title>DockerCoins")
+    );
+    while application.hashes().await == 0 {
+        sleep(DELAY).await;
+    }
+    let before = application.hashes().await;
+    sleep(Duration::from_millis(1500)).await;
+    assert!(application.hashes().await > before);
+    assert!(
+        application
+            .get(&application.rng)
+            .await
+            .starts_with("RNG running on ")
+    );
+    assert!(
+        application
+            .get(&application.hasher)
+            .await
+            .starts_with("HASHER running on ")
+    );
+    application.end().await;
+}
+
+#[tokio::test]
+async fn more_workers_are_faster_until_rng_is_the_bottleneck() {
+    let (one, two, ten) = tokio::join!(
+        Application::start(1),
+        Application::start(2),
+        Application::start(10)
+    );
+    // Until each has written its first units.
+    sleep(Duration::from_millis(1200)).await;
+    let (one_speed, two_speed, ten_speed) = tokio::join!(one.speed(), two.speed(), ten.speed());
+    assert!(
+        (1.6..2.4).contains(&(two_speed / one_speed)),
+        "{one_speed}, {two_speed}"
+    );
+    // Three times, and not ten times.
+    assert!(
+        (2.3..3.7).contains(&(ten_speed / one_speed)),
+        "{one_speed}, {ten_speed}"
+    );
+    for application in [one, two, ten] {
+        application.end().await;
+    }
+}
+
+#[tokio::test]
+async fn zero_workers_do_nothing() {
+    let application = Application::start(0).await;
+    sleep(Duration::from_millis(200)).await;
+    assert_eq!(application.json().await["hashes"], Value::Null);
+    application.end().await;
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named_with_the_way_out() {
+    let taken = Listeners::bind(0).await.unwrap();
+    let port = taken.hasher.local_addr().unwrap().port().min(65533);
+    let error = Listeners::bind(port).await.unwrap_err().to_string();
+    assert_eq!(
+        error,
+        format!("port {port} is taken: stop what listens there, or use others, say --port 9000")
+    );
+}
+
+#[tokio::test]
+async fn it_keeps_its_numbers_in_memory_where_there_is_no_redis() {
+    let listeners = Listeners::bind(0).await.unwrap();
+    let json = format!("http://{}/json", listeners.webui.local_addr().unwrap());
+    let config = Config {
+        workers: 1,
+        delay: DELAY,
+        redis: None,
+        files: PathBuf::new(),
+    };
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(standalone::run(listeners, config, stop.clone()));
+    sleep(Duration::from_millis(1500)).await;
+    let json: Value =
+        serde_json::from_str(&reqwest::get(&json).await.unwrap().text().await.unwrap()).unwrap();
+    assert!(
+        json["hashes"].as_str().unwrap().parse::<u64>().unwrap() > 0,
+        "{json}"
+    );
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}

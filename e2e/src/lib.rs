@@ -1,0 +1,5 @@
+//! What the tests of the whole application share: the application on real containers.
+//!
+//! The tests themselves are in `tests/` and ignored by default, since they need a Docker engine.
+
+pub mod compose;

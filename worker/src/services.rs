@@ -23,13 +23,10 @@ impl Services for Network {
     }
 
     async fn hash_bytes(&self, data: [u8; 32]) -> Result<String> {
-        let request = self
-            .http
-            .post(format!("{}/", self.hasher))
-            .header(CONTENT_TYPE, "application/octet-stream")
-            .body(data.to_vec());
-        let digest: [u8; 64] = answer(request).await.context("cannot hash bytes")?;
-        hex_digits(digest).context("cannot hash bytes")
+        let request = self.http.post(format!("{}/", self.hasher));
+        let request = request.header(CONTENT_TYPE, "application/octet-stream");
+        let digest = answer(request.body(data.to_vec())).await;
+        digest.and_then(hex_digits).context("cannot hash bytes")
     }
 
     async fn update_counter(&mut self, units: u64) -> Result<()> {

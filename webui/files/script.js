@@ -3,7 +3,7 @@
 import { add, average, read } from "./speed.js";
 import { draw } from "./graph.js";
 
-const PATIENCE = 2500; // milliseconds; webui gives redis 2000 and then tells us
+const PATIENCE = 2000; // milliseconds; webui gives redis 1500 and then tells us
 
 const MESSAGES = {
   live: "Live",
@@ -53,9 +53,8 @@ function show(state) {
 }
 
 function showFigures({ h, coins, instant, trueSpeed }) {
-  find("true").textContent = trueSpeed.toFixed(1);
-  find("instant").textContent = instant?.toFixed(1) ?? "–";
-  find("average").textContent = average(samples).toFixed(1);
+  const rates = { true: trueSpeed, instant, average: average(samples) };
+  for (const id in rates) find(id).textContent = rates[id]?.toFixed(1) ?? "–";
   find("hashes").textContent = h.toLocaleString("en");
   find("coins").textContent = coins.toLocaleString("en");
 }

@@ -15,7 +15,7 @@ export function trueSpeed(samples) {
 // From the middle of the earlier half to that of the later one: means level the steps in which workers count.
 export function slope(samples) {
   const half = Math.floor(samples.length / 2);
-  return half ? speed(mean(samples.slice(0, half)), mean(samples.slice(-half))) : 0;
+  return half ? speed(mean(samples.slice(0, half)), mean(samples.slice(-half))) : null;
 }
 
 function mean(samples) {
@@ -25,7 +25,7 @@ function mean(samples) {
 
 export function average(samples) {
   const run = lastSeconds(samples, 250);
-  return run.length > 1 ? speed(run[0], run.at(-1)) : 0;
+  return run.length > 1 ? speed(run[0], run.at(-1)) : null;
 }
 
 // Back to the first sample that is old enough, but not to before the counter began again.

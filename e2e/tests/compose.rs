@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use e2e::compose::{Project, docker, until};
+use e2e::{compose::Project, docker, until};
 
 /// A first build on a slow machine is over before that.
 const SOON: Duration = Duration::from_secs(20);
@@ -15,7 +15,7 @@ const SOON: Duration = Duration::from_secs(20);
 #[tokio::test]
 #[ignore = "needs a Docker engine, and builds the images"]
 async fn the_stack_builds_runs_scales_stops_and_leaves_nothing_behind() {
-    let project = Project::new("stack").unwrap();
+    let project = Project::with_images_of_its_own("stack").unwrap();
     let config = project.compose(&["config"]).unwrap();
     assert!(!config.to_lowercase().contains("warn"), "{config}");
     project.compose(&["build"]).unwrap();
@@ -103,6 +103,6 @@ async fn the_stack_builds_runs_scales_stops_and_leaves_nothing_behind() {
         assert!(end.trim().ends_with(" 0"), "{end}");
     }
 
-    project.down().unwrap();
+    project.compose(&["down", "--volumes"]).unwrap();
     assert_eq!(project.remains().unwrap(), "");
 }

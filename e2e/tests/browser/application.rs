@@ -8,7 +8,7 @@ use std::{
 };
 
 use chassis::CancellationToken;
-use e2e::compose::root;
+use e2e::root;
 use standalone::{Config, Listeners};
 use store::Store;
 use tokio::{

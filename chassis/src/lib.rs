@@ -17,10 +17,10 @@
 //!
 //! #[tokio::main(flavor = "current_thread")]
 //! async fn main() -> anyhow::Result<()> {
-//!     let port = chassis::start(&PROGRAM, |env| PORT.read(env)).await;
+//!     let (port, stop) = chassis::start(&PROGRAM, |env| PORT.read(env)).await;
 //!     let listener = chassis::listen(port)?;
 //!     let router = axum::Router::new().route("/", axum::routing::get("hello\n"));
-//!     chassis::serve(listener, router, chassis::stop_on_signal()?).await;
+//!     chassis::serve(listener, router, stop).await;
 //!     Ok(())
 //! }
 //! ```
@@ -39,7 +39,6 @@ mod work;
 #[cfg(feature = "redis")]
 pub use redis::Redis;
 pub use serve::{listen, serve};
-pub use signal::stop_on_signal;
 pub use start::{Program, start};
 pub use tokio_util::sync::CancellationToken;
 pub use variable::{Env, Help, Invalid, Variable};

@@ -19,14 +19,15 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::{Env, Help, Invalid, Variable, variable};
+use crate::{Env, Invalid, Variable, variable};
 
 /// The target of access log lines, which are written as they are, with no level in front.
 /// `RUST_LOG=info,access=off` leaves them out.
 pub(crate) const ACCESS: &str = "access";
 
-const DEBUG: Variable<bool> = variable::debug();
-const RUST_LOG: Variable<Option<Targets>> = Variable {
+pub(crate) const DEBUG: Variable<bool> =
+    variable::switch("DEBUG", "y logs more: worker then logs each unit of work");
+pub(crate) const RUST_LOG: Variable<Option<Targets>> = Variable {
     name: "RUST_LOG",
     default: "",
     about: "what to log, such as warn or info,worker=debug; it outdoes DEBUG",
@@ -39,8 +40,6 @@ const RUST_LOG: Variable<Option<Targets>> = Variable {
         }
     },
 };
-
-pub(crate) const VARIABLES: [Help; 2] = [DEBUG.help(), RUST_LOG.help()];
 
 /// Which events are logged.
 #[derive(Debug)]

@@ -6,18 +6,30 @@ use std::{io, process};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info};
 
+use crate::{Variable, variable};
+
+/// The original ignores TERM in three of its four services, and labs show what that costs.
+pub(crate) const IGNORE_SIGTERM: Variable<bool> = variable::switch(
+    "IGNORE_SIGTERM",
+    "y ignores TERM: the engine then waits ten seconds and kills",
+);
+
 /// Hears TERM and INT from now on: the first cancels the token that this returns, the second ends
 /// the process at once.
 ///
 /// # Errors
 ///
 /// When the system does not let the process hear signals.
-pub fn stop_on_signal() -> io::Result<CancellationToken> {
+pub(crate) fn stop_on_signal(ignore_term: bool) -> io::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let mut signals = Signals::new()?;
     let first = stop.clone();
     let hear = async move {
-        let name = signals.next().await;
+        let mut name = signals.next().await;
+        while ignore_term && name == TERM {
+            info!("{name}: ignored, as IGNORE_SIGTERM says");
+            name = signals.next().await;
+        }
         info!("{name}: finishing what is in hand");
         first.cancel();
         signals.next().await;
@@ -27,6 +39,8 @@ pub fn stop_on_signal() -> io::Result<CancellationToken> {
     tokio::spawn(hear.in_current_span());
     Ok(stop)
 }
+
+const TERM: &str = "TERM";
 
 #[cfg(unix)]
 struct Signals {
@@ -46,7 +60,7 @@ impl Signals {
 
     async fn next(&mut self) -> &'static str {
         tokio::select! {
-            _ = self.terminate.recv() => "TERM",
+            _ = self.terminate.recv() => TERM,
             _ = self.interrupt.recv() => "INT",
         }
     }

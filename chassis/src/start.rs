@@ -7,7 +7,16 @@ use std::{
     process::exit,
 };
 
-use crate::{Env, Help, Invalid, health, log};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Env, Help, Invalid, health,
+    log::{self, DEBUG, RUST_LOG},
+    signal::{IGNORE_SIGTERM, stop_on_signal},
+};
+
+/// The variables that every program reads.
+const COMMON: [Help; 3] = [DEBUG.help(), RUST_LOG.help(), IGNORE_SIGTERM.help()];
 
 /// What a program says about itself.
 #[derive(Debug)]
@@ -18,7 +27,7 @@ pub struct Program {
     pub version: &'static str,
     /// What it does, in a few words.
     pub about: &'static str,
-    /// The variables that it reads, besides `DEBUG` and `RUST_LOG`.
+    /// The variables that it reads, besides those that every program does.
     pub variables: &'static [Help],
 }
 
@@ -27,7 +36,10 @@ pub struct Program {
 /// `--help` and `--version` are answered here, and so is `healthcheck URL`, with which an image
 /// that holds nothing but the program can probe itself. Then the process ends, and also, with one
 /// line and code 2, when an argument is not valid.
-pub async fn start<C>(program: &Program, read: impl FnOnce(Env) -> Result<C, Invalid>) -> C {
+pub async fn start<C>(
+    program: &Program,
+    read: impl FnOnce(Env) -> Result<C, Invalid>,
+) -> (C, CancellationToken) {
     let arguments: Vec<_> = env::args_os()
         .skip(1)
         .map(|argument| argument.to_string_lossy().into_owned())
@@ -58,16 +70,27 @@ pub async fn start<C>(program: &Program, read: impl FnOnce(Env) -> Result<C, Inv
     }
 }
 
-/// Reads the configuration and starts the log. The process ends with one line and code 2 when a
-/// variable is not valid.
-pub fn configure<C>(program: &Program, read: impl FnOnce(Env) -> Result<C, Invalid>) -> C {
+/// Reads the configuration, starts the log and hears signals from now on: TERM or INT cancels the
+/// token. The process ends with one line and code 2 when a variable is not valid.
+///
+/// It is called inside tokio's runtime.
+pub fn configure<C>(
+    program: &Program,
+    read: impl FnOnce(Env) -> Result<C, Invalid>,
+) -> (C, CancellationToken) {
     let env = |name: &str| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-    match log::Filter::read(&env, program.name).and_then(|filter| Ok((filter, read(&env)?))) {
-        Ok((filter, config)) => {
-            log::start(filter);
-            config
-        }
-        Err(invalid) => fail(2, program.name, &invalid),
+    let configured = log::Filter::read(&env, program.name)
+        .and_then(|filter| Ok((filter, IGNORE_SIGTERM.read(&env)?, read(&env)?)));
+    let (filter, ignore_term, config) =
+        configured.unwrap_or_else(|invalid| fail(2, program.name, &invalid));
+    log::start(filter);
+    match stop_on_signal(ignore_term) {
+        Ok(stop) => (config, stop),
+        Err(error) => fail(
+            1,
+            program.name,
+            &format_args!("cannot hear signals: {error}"),
+        ),
     }
 }
 
@@ -91,9 +114,9 @@ impl Program {
             } else {
                 format!(" [default: {default}]")
             };
-            format!("  {name:<11} {about}{default}\n")
+            format!("  {name:<14} {about}{default}\n")
         };
-        let variables: String = variables.iter().chain(&log::VARIABLES).map(line).collect();
+        let variables: String = variables.iter().chain(&COMMON).map(line).collect();
         format!("{name} {version}: {about}\n\n{usage}\nEnvironment:\n{variables}")
     }
 

@@ -114,13 +114,13 @@ fn parse_delay(value: &str) -> Option<Duration> {
         .filter(|&delay| delay <= Duration::from_secs(60))
 }
 
-/// `DEBUG=y`, as the workshop turns on debug lines.
+/// What is off unless it is turned on, by `y`.
 #[must_use]
-pub const fn debug() -> Variable<bool> {
+pub const fn switch(name: &'static str, about: &'static str) -> Variable<bool> {
     Variable {
-        name: "DEBUG",
+        name,
         default: "n",
-        about: "y logs more: worker then logs each unit of work",
+        about,
         expected: "y or n",
         parse: parse_switch,
     }
@@ -199,6 +199,7 @@ mod tests {
 
     #[test]
     fn a_switch_takes_what_people_write() {
+        let switch = switch("DEBUG", "logs more");
         for (value, on) in [
             ("y", true),
             ("YES", true),
@@ -207,8 +208,8 @@ mod tests {
             ("False", false),
             ("0", false),
         ] {
-            assert_eq!(read(&debug(), value), Ok(on), "{value:?}");
+            assert_eq!(read(&switch, value), Ok(on), "{value:?}");
         }
-        assert!(read(&debug(), "maybe").is_err());
+        assert!(read(&switch, "maybe").is_err());
     }
 }

@@ -107,10 +107,11 @@ fn help_lists_the_variables_with_their_defaults() {
     let output = rng().arg("--help").output().unwrap();
     assert!(output.status.success());
     for line in [
-        "  PORT        the port to listen on [default: 80]\n",
-        "  DELAY       the simulated work, such as 250ms or 1s; 0 means none [default: 100ms]\n",
-        "  DEBUG       ",
-        "  RUST_LOG    ",
+        "  PORT           the port to listen on [default: 80]\n",
+        "  DELAY          the simulated work, such as 250ms or 1s; 0 means none [default: 100ms]\n",
+        "  DEBUG          ",
+        "  RUST_LOG       ",
+        "  IGNORE_SIGTERM ",
     ] {
         assert!(text(&output.stdout).contains(line), "{line}");
     }
@@ -135,6 +136,7 @@ fn what_is_not_valid_ends_it_at_once_with_one_line_and_code_2() {
             "a time of at most one minute, such as 100ms, 2s or 0",
         ),
         ("DEBUG", "maybe", "y or n"),
+        ("IGNORE_SIGTERM", "TERM", "y or n"),
     ] {
         let output = rng().env(name, value).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
@@ -249,6 +251,20 @@ fn term_and_int_end_it_with_code_0_and_nobody_is_cut_off() {
         client.read_to_end(&mut answer).unwrap();
         assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
     }
+}
+
+#[test]
+fn with_ignore_sigterm_only_int_ends_it() {
+    let mut stubborn = rng();
+    stubborn.env("IGNORE_SIGTERM", "y");
+    let mut rng = Running::start(stubborn);
+    for _ in 0..2 {
+        rng.signal("TERM");
+        assert_eq!(rng.line(), "INFO TERM: ignored, as IGNORE_SIGTERM says");
+    }
+    assert!(rng.healthcheck("/healthz").status.success());
+    rng.signal("INT");
+    assert_eq!(rng.end().code(), Some(0));
 }
 
 #[test]

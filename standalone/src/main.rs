@@ -8,10 +8,9 @@ use standalone::{Config, Listeners, PROGRAM, USAGE};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let stop = chassis::stop_on_signal()?;
     let arguments =
         Arguments::read(env::args_os()).unwrap_or_else(|error| fail(2, PROGRAM.name, &error));
-    let config = configure(&PROGRAM, |env| Config::from_env(env, arguments.workers));
+    let (config, stop) = configure(&PROGRAM, |env| Config::from_env(env, arguments.workers));
     let listeners = Listeners::bind(arguments.port).await?;
     standalone::run(listeners, config, stop).await
 }

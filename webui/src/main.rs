@@ -4,8 +4,7 @@ use webui::{Config, PROGRAM};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let stop = chassis::stop_on_signal()?;
-    let config = chassis::start(&PROGRAM, Config::from_env).await;
+    let (config, stop) = chassis::start(&PROGRAM, Config::from_env).await;
     let listener = chassis::listen(config.port)?;
     webui::run(listener, config.redis, config.files, stop).await;
     Ok(())

@@ -6,7 +6,7 @@ use std::{fmt, net::SocketAddr, time::SystemTime};
 use axum::{
     body::HttpBody,
     extract::{ConnectInfo, Request},
-    http::Method,
+    http::{Method, header},
     middleware::Next,
     response::Response,
 };
@@ -29,12 +29,19 @@ pub(crate) async fn access_log(
     let head = request.method() == Method::HEAD;
     let response = next.run(request).await;
     let status = response.status().as_u16();
-    let size = Size(response.body().size_hint().exact().filter(|_| !head));
+    let size = Size(body_size(&response).filter(|_| !head));
     let seconds = received.elapsed().as_secs_f64();
     // An IPv4 client of an IPv6 socket is shown as what it is.
     let client = client.ip().to_canonical();
     info!(target: ACCESS, "{client} - - [{time}] \"{asked}\" {status} {size} {seconds:.4}");
     response
+}
+
+/// Of a body that is streamed only the header knows it.
+fn body_size(response: &Response) -> Option<u64> {
+    let header = response.headers().get(header::CONTENT_LENGTH);
+    let announced = header.and_then(|length| length.to_str().ok()?.parse().ok());
+    announced.or(response.body().size_hint().exact())
 }
 
 /// `23/Nov/2026:09:18:22 +0000`. The date of an HTTP header, `Mon, 23 Nov 2026 09:18:22 GMT`, has

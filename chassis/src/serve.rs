@@ -2,6 +2,8 @@
 //! served is cut off.
 
 use std::{
+    collections::VecDeque,
+    future::pending,
     io::{self, ErrorKind},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::atomic::{AtomicBool, Ordering},
@@ -16,9 +18,13 @@ use axum::{
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
+#[cfg(unix)]
+use tokio::io::Interest;
 use tokio::{
     net::{TcpListener, TcpStream},
+    select,
+    task::AbortHandle,
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -30,6 +36,21 @@ use crate::{access_log::access_log, health};
 /// How long a client may take to send the head of a request, and to think of its next one. Then the
 /// connection is closed.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a client may leave unread what it was sent. Then the kernel drops the connection.
+#[cfg(target_os = "linux")]
+const READ_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The most bytes of an answer that the kernel holds for a client who does not take them. Linux
+/// doubles the number, and without one would hold megabytes.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// The most bytes of a head, and of what a client sends before it is its turn.
+const MAX_HEAD: usize = 16 * 1024;
+
+/// The most connections at a time. One more takes the place of the oldest: a client that is served
+/// is gone soon, so the oldest ones are those that only stay.
+const MAX_CONNECTIONS: usize = 512;
 
 /// How long those who are being served when the service stops have for taking their answer. Then
 /// they are cut off.
@@ -95,10 +116,14 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
     }
     let router = router.layer(from_fn(access_log)).merge(health::router());
     let connections = TaskTracker::new();
+    let mut oldest_first = VecDeque::new();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, client)) => {
-                spawn_connection(&connections, stream, client, router.clone(), stop.clone());
+                make_room(&mut oldest_first);
+                let (router, stop) = (router.clone(), stop.clone());
+                let connection = spawn_connection(&connections, stream, client, router, stop);
+                oldest_first.push_back(connection);
             }
             Err(error) => {
                 warn!("cannot accept a connection: {error}");
@@ -123,8 +148,21 @@ fn spawn_connection(
     client: SocketAddr,
     router: Router,
     stop: CancellationToken,
-) {
-    connections.spawn(serve_connection(stream, client, router, stop).in_current_span());
+) -> AbortHandle {
+    let connection = serve_connection(stream, client, router, stop);
+    connections
+        .spawn(connection.in_current_span())
+        .abort_handle()
+}
+
+fn make_room(oldest_first: &mut VecDeque<AbortHandle>) {
+    oldest_first.retain(|connection| !connection.is_finished());
+    if oldest_first.len() == MAX_CONNECTIONS
+        && let Some(oldest) = oldest_first.pop_front()
+    {
+        debug!("{MAX_CONNECTIONS} connections: closing the oldest");
+        oldest.abort();
+    }
 }
 
 async fn serve_connection(
@@ -136,6 +174,10 @@ async fn serve_connection(
     // Without it a kernel may hold back the end of an answer until the client has confirmed its
     // beginning.
     let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
+    #[cfg(target_os = "linux")]
+    let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(READ_PATIENCE));
+    let hung_up = hung_up(&stream);
     let asked = AtomicBool::new(false);
     let service = service_fn(|request: hyper::Request<Incoming>| {
         asked.store(true, Ordering::Relaxed);
@@ -146,19 +188,51 @@ async fn serve_connection(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_PATIENCE)
+        .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
-    let result = match stop.run_until_cancelled(connection.as_mut()).await {
-        Some(result) => result,
+    let result = select! {
+        biased;
+        result = connection.as_mut() => result,
+        () = hung_up => return,
         // A browser opens connections in advance: who has not asked for anything need not be waited
         // for.
-        None if !asked.load(Ordering::Relaxed) => return,
-        None => {
+        () = stop.cancelled() => if asked.load(Ordering::Relaxed) {
             connection.as_mut().graceful_shutdown();
             connection.await
+        } else {
+            return;
         }
     };
     if let Err(error) = result.context(client) {
         debug!("connection lost: {error:#}");
     }
+}
+
+/// Returns once the client has closed its side. hyper sees that by itself, but not while there is
+/// something left to read: a client that sends two requests and leaves would keep its place in rng's
+/// queue.
+#[cfg(unix)]
+fn hung_up(stream: &TcpStream) -> impl Future<Output = ()> + use<> {
+    let twin = SockRef::from(stream).try_clone();
+    let twin = twin.and_then(|socket| TcpStream::from_std(socket.into()));
+    async move {
+        let Ok(twin) = twin else {
+            return pending().await;
+        };
+        while let Ok(ready) = twin.ready(Interest::READABLE).await {
+            if ready.is_read_closed() {
+                return;
+            }
+            // What has come is hyper's to read: we wait for more.
+            let _ = twin.try_io(Interest::READABLE, || {
+                Err::<(), _>(ErrorKind::WouldBlock.into())
+            });
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn hung_up(_: &TcpStream) -> impl Future<Output = ()> + use<> {
+    pending()
 }

@@ -9,21 +9,38 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
+    body::Body,
     extract::{Path, Request, State},
-    http::{StatusCode, header},
-    middleware::{Next, from_fn_with_state},
+    http::{HeaderValue, StatusCode, header},
+    middleware::{Next, from_fn_with_state, map_response},
     response::{IntoResponse, Response},
     routing::get,
 };
 use chassis::{CancellationToken, simulate_work};
-use rand::{TryRng, rngs::SysRng};
-use tokio::{net::TcpListener, sync::Mutex};
-use tracing::error;
+use futures_util::stream;
+use rand::{
+    TryRng,
+    rngs::{SysError, SysRng},
+};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, Semaphore},
+};
 
 pub use config::{Config, PROGRAM};
 
 /// The most bytes that one request can ask for: 1 MiB.
 const MAX_BYTES: usize = 1024 * 1024;
+
+/// The most bytes in memory for a client: the next ones are made once it has taken these.
+const CHUNK: usize = 16 * 1024;
+
+/// The most requests that wait for their turn; the next is answered with 503. The last one of so
+/// many waits 26 seconds.
+const MAX_WAITING: usize = 256;
+
+/// What a client that finds the queue full is told: to come again after so many seconds.
+const RETRY_AFTER: &str = "10";
 
 /// Serves on `listener` until `stop` is cancelled; each request for bytes takes `delay`.
 pub async fn run(listener: TcpListener, delay: Duration, stop: CancellationToken) {
@@ -37,19 +54,43 @@ fn router(delay: Duration, stop: CancellationToken) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .with_state(Work { delay, stop })
-        .layer(from_fn_with_state(Queue::default(), one_at_a_time))
+        .layer(from_fn_with_state(Arc::new(Queue::new()), one_at_a_time))
+        .layer(map_response(no_keep_alive))
 }
 
-/// Whoever holds the lock is being served, the others queue for it: tokio's lock is fair, first
-/// come, first served.
-type Queue = Arc<Mutex<()>>;
+struct Queue {
+    /// Whoever holds the lock is being served, the others queue for it: tokio's lock is fair, first
+    /// come, first served.
+    turn: Mutex<()>,
+    /// The places in the queue, the one at its head included.
+    places: Semaphore,
+}
+
+impl Queue {
+    fn new() -> Self {
+        Self {
+            turn: Mutex::new(()),
+            places: Semaphore::new(MAX_WAITING + 1),
+        }
+    }
+}
 
 /// All paths wait in the one queue, `/` too. What waits here is a request that has been read: a
 /// client that is slow to send or to read holds up nobody. One that hangs up is dropped from the
 /// queue, and costs no turn.
-async fn one_at_a_time(State(queue): State<Queue>, request: Request, next: Next) -> Response {
-    let _turn = queue.lock().await;
+async fn one_at_a_time(State(queue): State<Arc<Queue>>, request: Request, next: Next) -> Response {
+    let Ok(_place) = queue.places.try_acquire() else {
+        return queue_is_full();
+    };
+    let _turn = queue.turn.lock().await;
     next.run(request).await
+}
+
+/// One request a connection, as in the original: who sends many at once does not stay in the queue.
+async fn no_keep_alive(mut response: Response) -> Response {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
 }
 
 async fn index() -> String {
@@ -76,18 +117,33 @@ async fn random_bytes(State(work): State<Work>, Path(n): Path<String>) -> Respon
             .into_response();
     };
     simulate_work(work.delay, &work.stop).await;
-    let mut bytes = vec![0; n];
-    match SysRng.try_fill_bytes(&mut bytes) {
-        Ok(()) => ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response(),
-        Err(error) => {
-            error!("no random bytes from the operating system: {error}");
-            (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "no random bytes from the operating system\n",
-            )
-                .into_response()
-        }
-    }
+    let chunks = (0..n)
+        .step_by(CHUNK)
+        .map(move |sent| random_chunk(CHUNK.min(n - sent)));
+    (
+        [
+            (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+            (header::CONTENT_LENGTH, n.to_string()),
+        ],
+        Body::from_stream(stream::iter(chunks)),
+    )
+        .into_response()
+}
+
+/// From the operating system. If it has none, which nobody has seen yet, the connection breaks.
+fn random_chunk(size: usize) -> Result<Vec<u8>, SysError> {
+    let mut bytes = vec![0; size];
+    SysRng.try_fill_bytes(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn queue_is_full() -> Response {
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        [(header::RETRY_AFTER, RETRY_AFTER)],
+        "the queue is full: come again later\n",
+    )
+        .into_response()
 }
 
 async fn not_found() -> (StatusCode, &'static str) {

@@ -4,12 +4,14 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::mpsc::{Receiver, channel},
     thread::{sleep, spawn},
     time::{Duration, Instant},
 };
+
+use socket2::{Domain, Socket, Type};
 
 /// A test does not wait for ever.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -64,6 +66,15 @@ impl Running {
 
     fn connect(&self) -> TcpStream {
         TcpStream::connect(("127.0.0.1", self.port)).unwrap()
+    }
+
+    /// Connects so that an answer of a mebibyte does not fit into the kernel.
+    fn connect_without_buffer(&self) -> TcpStream {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        socket.connect(&address.into()).unwrap();
+        socket.into()
     }
 
     fn healthcheck(&self, path: &str) -> Output {
@@ -271,13 +282,9 @@ fn with_ignore_sigterm_only_int_ends_it() {
 fn a_second_signal_ends_it_at_once() {
     let mut rng = Running::start(rng());
     // A client that does not take its answer would be waited for.
-    let mut client = rng.connect();
+    let mut client = rng.connect_without_buffer();
     client
-        .write_all(
-            b"GET /1048576 HTTP/1.1\r\nhost: rng\r\n\r\n"
-                .repeat(20)
-                .as_slice(),
-        )
+        .write_all(b"GET /1048576 HTTP/1.1\r\nhost: rng\r\n\r\n")
         .unwrap();
     assert!(rng.line().contains("GET /1048576"));
     rng.signal("TERM");

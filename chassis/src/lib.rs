@@ -26,7 +26,9 @@
 //! ```
 
 mod access_log;
+mod connection;
 mod health;
+mod listen;
 pub mod log;
 #[cfg(feature = "redis")]
 mod redis;
@@ -36,9 +38,10 @@ pub mod start;
 pub mod variable;
 mod work;
 
+pub use listen::listen;
 #[cfg(feature = "redis")]
 pub use redis::Redis;
-pub use serve::{listen, serve};
+pub use serve::serve;
 pub use start::{Program, start};
 pub use tokio_util::sync::CancellationToken;
 pub use variable::{Env, Help, Invalid, Variable};

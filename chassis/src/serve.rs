@@ -3,54 +3,28 @@
 
 use std::{
     collections::VecDeque,
-    future::pending,
-    io::{self, ErrorKind},
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::atomic::{AtomicBool, Ordering},
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use anyhow::{Context, anyhow};
-use axum::{
-    Router,
-    extract::{ConnectInfo, Request},
-    middleware::from_fn,
-};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::{Domain, SockRef, Socket, Type};
-#[cfg(unix)]
-use tokio::io::Interest;
+use axum::{Router, middleware::from_fn};
 use tokio::{
     net::{TcpListener, TcpStream},
-    select,
     task::AbortHandle,
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::ServiceExt;
 use tracing::{Instrument, debug, info, warn};
 
-use crate::{access_log::access_log, health};
+use crate::{access_log::access_log, connection::serve_connection, health};
 
-/// How long a client may take to send the head of a request, and to think of its next one. Then the
-/// connection is closed.
-const HEAD_PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long a client may leave unread what it was sent. Then the kernel drops the connection.
-#[cfg(target_os = "linux")]
-const READ_PATIENCE: Duration = Duration::from_secs(10);
-
-/// The most bytes of an answer that the kernel holds for a client who does not take them. Linux
-/// doubles the number, and without one would hold megabytes.
-const SEND_BUFFER: usize = 64 * 1024;
-
-/// The most bytes of a head, and of what a client sends before it is its turn.
-const MAX_HEAD: usize = 16 * 1024;
-
-/// The most connections at a time. One more takes the place of the oldest: a client that is served
-/// is gone soon, so the oldest ones are those that only stay.
-const MAX_CONNECTIONS: usize = 512;
+/// The most connections at a time. One more takes the place of one that only stays. Each takes two
+/// file descriptors, and a process has 1024 of them where nobody gave it more.
+const MAX_CONNECTIONS: usize = 400;
 
 /// How long those who are being served when the service stops have for taking their answer. Then
 /// they are cut off.
@@ -60,70 +34,29 @@ const GRACE: Duration = Duration::from_millis(500);
 /// files, say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// The connections that may wait to be accepted; the kernel takes fewer if its own limit is lower.
-const BACKLOG: i32 = 1024;
-
-/// Listens on `port` at every address, IPv6 and IPv4 alike, or IPv4 alone where there is no IPv6.
-///
-/// # Errors
-///
-/// When the port is taken, or needs privileges that the process does not have.
-pub fn listen(port: u16) -> anyhow::Result<TcpListener> {
-    let everywhere = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-    let listener = match listen_at(everywhere) {
-        Err(error)
-            if !matches!(
-                error.kind(),
-                ErrorKind::AddrInUse | ErrorKind::PermissionDenied
-            ) =>
-        {
-            listen_at((Ipv4Addr::UNSPECIFIED, port).into())
-        }
-        result => result,
-    };
-    listener.map_err(|error| match error.kind() {
-        ErrorKind::AddrInUse => {
-            anyhow!("port {port} is taken: stop what listens there, or set PORT to another")
-        }
-        ErrorKind::PermissionDenied => {
-            anyhow!("port {port} needs privileges: set PORT to one above 1023, say 8080")
-        }
-        _ => anyhow!("cannot listen on port {port}: {error}"),
-    })
-}
-
-fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    // A service that restarts takes its port again at once. On Windows the option would mean to
-    // steal it.
-    #[cfg(unix)]
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    TcpListener::from_std(socket.into())
-}
-
 /// Serves `router`, its health check and its access log on `listener` until `stop` is cancelled.
 /// Then it takes no more connections, gives those who are being served a moment to get their
 /// answer, and returns.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    serve_at_most(MAX_CONNECTIONS, listener, router, stop).await;
+}
+
+async fn serve_at_most(
+    limit: usize,
+    listener: TcpListener,
+    router: Router,
+    stop: CancellationToken,
+) {
     if let Ok(address) = listener.local_addr() {
         info!("Listening on {address}");
     }
     let router = router.layer(from_fn(access_log)).merge(health::router());
-    let connections = TaskTracker::new();
-    let mut oldest_first = VecDeque::new();
+    let mut connections = Connections::default();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, client)) => {
-                make_room(&mut oldest_first);
-                let (router, stop) = (router.clone(), stop.clone());
-                let connection = spawn_connection(&connections, stream, client, router, stop);
-                oldest_first.push_back(connection);
+                connections.make_room(limit);
+                connections.spawn(stream, client, router.clone(), stop.clone());
             }
             Err(error) => {
                 warn!("cannot accept a connection: {error}");
@@ -132,107 +65,191 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         }
     }
     drop(listener);
-    connections.close();
-    if timeout(GRACE, connections.wait()).await.is_err() {
-        warn!(
-            "cut off {} clients that did not take their answer",
-            connections.len()
-        );
-    }
+    connections.finish().await;
 }
 
-/// A plain function, so that what it spawns is compiled once here, and not again in each program.
-fn spawn_connection(
-    connections: &TaskTracker,
-    stream: TcpStream,
-    client: SocketAddr,
-    router: Router,
-    stop: CancellationToken,
-) -> AbortHandle {
-    let connection = serve_connection(stream, client, router, stop);
-    connections
-        .spawn(connection.in_current_span())
-        .abort_handle()
+#[derive(Default)]
+struct Connections {
+    tasks: TaskTracker,
+    oldest_first: VecDeque<Connection>,
 }
 
-fn make_room(oldest_first: &mut VecDeque<AbortHandle>) {
-    oldest_first.retain(|connection| !connection.is_finished());
-    if oldest_first.len() == MAX_CONNECTIONS
-        && let Some(oldest) = oldest_first.pop_front()
-    {
-        debug!("{MAX_CONNECTIONS} connections: closing the oldest");
-        oldest.abort();
-    }
+struct Connection {
+    /// Whether a whole request has come.
+    asked: Arc<AtomicBool>,
+    task: AbortHandle,
 }
 
-async fn serve_connection(
-    stream: TcpStream,
-    client: SocketAddr,
-    router: Router,
-    stop: CancellationToken,
-) {
-    // Without it a kernel may hold back the end of an answer until the client has confirmed its
-    // beginning.
-    let _ = stream.set_nodelay(true);
-    let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
-    #[cfg(target_os = "linux")]
-    let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(READ_PATIENCE));
-    let hung_up = hung_up(&stream);
-    let asked = AtomicBool::new(false);
-    let service = service_fn(|request: hyper::Request<Incoming>| {
-        asked.store(true, Ordering::Relaxed);
-        let mut request: Request = request.map(axum::body::Body::new);
-        request.extensions_mut().insert(ConnectInfo(client));
-        router.clone().oneshot(request)
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
-        .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let result = select! {
-        biased;
-        result = connection.as_mut() => result,
-        () = hung_up => return,
-        // A browser opens connections in advance: who has not asked for anything need not be waited
-        // for.
-        () = stop.cancelled() => if asked.load(Ordering::Relaxed) {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        } else {
+impl Connections {
+    /// Closes a connection if there are too many: the oldest of those that have not asked for
+    /// anything, else the oldest. So whoever comes to ask is served, however many come to stay.
+    fn make_room(&mut self, limit: usize) {
+        self.oldest_first
+            .retain(|connection| !connection.task.is_finished());
+        if self.oldest_first.len() < limit {
             return;
         }
-    };
-    if let Err(error) = result.context(client) {
-        debug!("connection lost: {error:#}");
+        let silent = |connection: &Connection| !connection.asked.load(Ordering::Relaxed);
+        let leaving = self.oldest_first.iter().position(silent).unwrap_or(0);
+        if let Some(connection) = self.oldest_first.remove(leaving) {
+            debug!("{limit} connections: closing one");
+            connection.task.abort();
+        }
     }
-}
 
-/// Returns once the client has closed its side. hyper sees that by itself, but not while there is
-/// something left to read: a client that sends two requests and leaves would keep its place in rng's
-/// queue.
-#[cfg(unix)]
-fn hung_up(stream: &TcpStream) -> impl Future<Output = ()> + use<> {
-    let twin = SockRef::from(stream).try_clone();
-    let twin = twin.and_then(|socket| TcpStream::from_std(socket.into()));
-    async move {
-        let Ok(twin) = twin else {
-            return pending().await;
-        };
-        while let Ok(ready) = twin.ready(Interest::READABLE).await {
-            if ready.is_read_closed() {
-                return;
-            }
-            // What has come is hyper's to read: we wait for more.
-            let _ = twin.try_io(Interest::READABLE, || {
-                Err::<(), _>(ErrorKind::WouldBlock.into())
-            });
+    /// A plain function, so that what it spawns is compiled once here, and not again in each
+    /// program.
+    fn spawn(
+        &mut self,
+        stream: TcpStream,
+        client: SocketAddr,
+        router: Router,
+        stop: CancellationToken,
+    ) {
+        let asked = Arc::<AtomicBool>::default();
+        let connection = serve_connection(stream, client, router, asked.clone(), stop);
+        let task = self
+            .tasks
+            .spawn(connection.in_current_span())
+            .abort_handle();
+        self.oldest_first.push_back(Connection { asked, task });
+    }
+
+    async fn finish(self) {
+        self.tasks.close();
+        if timeout(GRACE, self.tasks.wait()).await.is_err() {
+            warn!(
+                "cut off {} clients that did not take their answer",
+                self.tasks.len()
+            );
         }
     }
 }
 
-#[cfg(not(unix))]
-fn hung_up(_: &TcpStream) -> impl Future<Output = ()> + use<> {
-    pending()
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        sync::{
+            mpsc::{UnboundedReceiver, unbounded_channel},
+            watch,
+        },
+        time::Instant,
+    };
+
+    use super::*;
+
+    const LIMIT: usize = 8;
+
+    /// A server that answers `/` at once, and `/wait` when it is told to.
+    struct Server {
+        address: SocketAddr,
+        /// One for each request to `/wait`.
+        arrived: UnboundedReceiver<()>,
+        answer: watch::Sender<bool>,
+    }
+
+    async fn start() -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (arrive, arrived) = unbounded_channel();
+        let (answer, told) = watch::channel(false);
+        let wait = async move || {
+            arrive.send(()).unwrap();
+            told.clone().wait_for(|&told| told).await.unwrap();
+            "waited"
+        };
+        let router = Router::new()
+            .route("/", get("at once"))
+            .route("/wait", get(wait));
+        let stop = CancellationToken::new();
+        tokio::spawn(serve_at_most(LIMIT, listener, router, stop));
+        Server {
+            address,
+            arrived,
+            answer,
+        }
+    }
+
+    impl Server {
+        /// A client that waits for its answer.
+        async fn wait(&mut self) -> TcpStream {
+            let stream = send(self.address, "GET /wait HTTP/1.0\r\n\r\n").await;
+            self.arrived.recv().await.unwrap();
+            stream
+        }
+    }
+
+    async fn send(address: SocketAddr, text: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        stream
+    }
+
+    /// What came until the other side closed, or cut the connection.
+    async fn read(mut stream: TcpStream) -> String {
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    async fn ask(address: SocketAddr) -> String {
+        read(send(address, "GET / HTTP/1.0\r\n\r\n").await).await
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_to_ask_is_served_however_many_come_to_stay() {
+        let mut server = start().await;
+        let address = server.address;
+        let waiting = server.wait().await;
+        let mut silent = Vec::new();
+        for _ in 0..2 * LIMIT {
+            silent.push(send(address, "GET / HT").await);
+        }
+        assert!(ask(address).await.ends_with("at once"));
+        // The first of the silent ones had to go, and not the one that waits for its answer.
+        assert_eq!(read(silent.remove(0)).await, "");
+        server.answer.send(true).unwrap();
+        assert!(read(waiting).await.ends_with("waited"));
+    }
+
+    #[tokio::test]
+    async fn of_those_who_asked_the_oldest_goes() {
+        let mut server = start().await;
+        let first = server.wait().await;
+        let mut others = Vec::new();
+        for _ in 1..LIMIT {
+            others.push(server.wait().await);
+        }
+        assert!(ask(server.address).await.ends_with("at once"));
+        assert_eq!(read(first).await, "");
+        server.answer.send(true).unwrap();
+        for other in others {
+            assert!(read(other).await.ends_with("waited"));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_takes_ten_seconds_at_most() {
+        let address = start().await.address;
+        let start = Instant::now();
+        let mut slow = send(address, "GET /").await;
+        // A byte a second, until the other side has enough of it.
+        while slow.write_all(b"x").await.is_ok() {
+            sleep(Duration::from_secs(1)).await;
+            assert!(start.elapsed() < Duration::from_secs(15));
+        }
+        assert!(start.elapsed() >= Duration::from_secs(10));
+    }
+
+    #[tokio::test]
+    async fn a_head_has_16_kib_at_most() {
+        let address = start().await.address;
+        for (size, status) in [(10_000, " 200 OK"), (20_000, " 431 ")] {
+            let x = "x".repeat(size);
+            let stream = send(address, &format!("GET / HTTP/1.0\r\nx: {x}\r\n\r\n")).await;
+            assert!(read(stream).await.contains(status), "{size}");
+        }
+    }
 }

@@ -18,12 +18,15 @@ use axum::{
 use chassis::{CancellationToken, simulate_work};
 use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::timeout};
 
 pub use config::{Config, PROGRAM};
 
 /// The largest body that is hashed: 64 MiB.
 const MAX_BODY: usize = 64 * 1024 * 1024;
+
+/// How long a client may take to send its body: the largest one comes at 9 Mbit/s in that time.
+const BODY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Serves on `listener` until `stop` is cancelled; each request to hash something takes `delay`.
 pub async fn run(listener: TcpListener, delay: Duration, stop: CancellationToken) {
@@ -52,20 +55,26 @@ struct Work {
     stop: CancellationToken,
 }
 
-/// Hashes the body while it streams in: memory does not grow with it.
-async fn hash(State(work): State<Work>, headers: HeaderMap, mut body: Body) -> Response {
+async fn hash(State(work): State<Work>, headers: HeaderMap, body: Body) -> Response {
     if asks_to_send_too_much(&headers) {
         return too_large();
     }
+    let digest = match timeout(BODY_PATIENCE, digest(body)).await {
+        Ok(Ok(digest)) => digest,
+        Ok(Err(refusal)) => return refusal,
+        Err(_) => return too_slow(),
+    };
+    simulate_work(work.delay, &work.stop).await;
+    ([(header::CONTENT_TYPE, "text/plain")], digest).into_response()
+}
+
+/// Hashes the body while it streams in: memory does not grow with it.
+async fn digest(mut body: Body) -> Result<String, Response> {
     let mut sha256 = Sha256::new();
     let mut size = 0;
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
-            return (
-                StatusCode::BAD_REQUEST,
-                "the body ended before it was complete\n",
-            )
-                .into_response();
+            return Err(incomplete());
         };
         let Ok(data) = frame.into_data() else {
             continue;
@@ -79,14 +88,9 @@ async fn hash(State(work): State<Work>, headers: HeaderMap, mut body: Body) -> R
         }
     }
     if size > MAX_BODY {
-        return too_large();
+        return Err(too_large());
     }
-    simulate_work(work.delay, &work.stop).await;
-    (
-        [(header::CONTENT_TYPE, "text/plain")],
-        hex(&sha256.finalize()),
-    )
-        .into_response()
+    Ok(hex(&sha256.finalize()))
 }
 
 /// `Expect: 100-continue` with a length: the client holds the body back until we say that we want
@@ -104,6 +108,25 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(digits, "{byte:02x}");
         digits
     })
+}
+
+fn incomplete() -> Response {
+    (
+        StatusCode::BAD_REQUEST,
+        "the body ended before it was complete\n",
+    )
+        .into_response()
+}
+
+fn too_slow() -> Response {
+    (
+        StatusCode::REQUEST_TIMEOUT,
+        format!(
+            "the body took too long: the limit is {} s\n",
+            BODY_PATIENCE.as_secs()
+        ),
+    )
+        .into_response()
 }
 
 fn too_large() -> Response {
@@ -130,8 +153,11 @@ async fn method_not_allowed() -> (StatusCode, &'static str) {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use axum::http::Request;
-    use tokio::time::Instant;
+    use futures_util::stream;
+    use tokio::time::{Instant, sleep};
     use tower::ServiceExt;
 
     use super::*;
@@ -170,5 +196,20 @@ mod tests {
             ask(&hasher, "POST")
         );
         assert_eq!(start.elapsed(), DELAY);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_end_is_given_up_after_a_minute() {
+        let hasher = router(DELAY, CancellationToken::new());
+        // A byte a second.
+        let body = stream::unfold((), async |()| {
+            sleep(Duration::from_secs(1)).await;
+            Some((Ok::<_, io::Error>("x"), ()))
+        });
+        let request = Request::post("/").body(Body::from_stream(body)).unwrap();
+        let start = Instant::now();
+        let response = hasher.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::REQUEST_TIMEOUT);
+        assert_eq!(start.elapsed(), BODY_PATIENCE);
     }
 }

@@ -253,4 +253,23 @@ mod tests {
         assert_eq!(start.elapsed(), 2 * DELAY);
         assert_eq!(first.await.unwrap(), StatusCode::OK);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_is_full_turns_away_the_next_and_says_when_to_come_again() {
+        let rng = rng();
+        for _ in 0..=MAX_WAITING {
+            let rng = rng.clone();
+            tokio::spawn(async move { get(&rng, "/32").await });
+        }
+        sleep(DELAY / 2).await;
+        let start = Instant::now();
+        let request = Request::get("/32").body(Body::empty()).unwrap();
+        let response = rng.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()["retry-after"], RETRY_AFTER);
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        // One turn later there is a place again.
+        sleep(DELAY).await;
+        assert_eq!(get(&rng, "/32").await, StatusCode::OK);
+    }
 }

@@ -180,8 +180,11 @@ async fn one_that_hangs_up_while_it_waits_costs_no_turn() {
     // It holds the turn, so that the others have to wait.
     let first = rng.send("GET /1 HTTP/1.0\r\n\r\n").await;
     sleep(delay / 10).await;
-    for _ in 0..20 {
-        drop(rng.send("GET /32 HTTP/1.1\r\nhost: rng\r\n\r\n").await);
+    for requests in [1, 2] {
+        let text = "GET /32 HTTP/1.1\r\nhost: rng\r\n\r\n".repeat(requests);
+        for _ in 0..10 {
+            drop(rng.send(&text).await);
+        }
     }
     let start = Instant::now();
     assert_eq!(rng.get("/32").await.status(), StatusCode::OK);
@@ -191,6 +194,15 @@ async fn one_that_hangs_up_while_it_waits_costs_no_turn() {
         start.elapsed()
     );
     assert!(read(first).await.contains("200 OK"));
+}
+
+#[tokio::test]
+async fn a_connection_serves_one_request() {
+    let rng = Rng::without_delay().await;
+    let text = "GET /3 HTTP/1.1\r\nhost: rng\r\n\r\n".repeat(3);
+    let answers = read(rng.send(&text).await).await;
+    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 1, "{answers}");
+    assert!(answers.contains("\r\nconnection: close\r\n"), "{answers}");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
 };
 
-use commands::Data;
+use commands::{Data, Session};
 use futures_util::{SinkExt, StreamExt};
 use redis_protocol::codec::Resp2;
 use tokio::net::{TcpListener, TcpStream};
@@ -80,8 +80,9 @@ async fn serve(listener: TcpListener, stop: CancellationToken) {
 /// Answers a client until it leaves, or sends what is no command.
 async fn answer(stream: TcpStream, data: Data) {
     let mut client = Framed::new(stream, Resp2::default());
+    let mut session = Session::new(data);
     while let Some(Ok(command)) = client.next().await {
-        if client.send(data.execute(&command)).await.is_err() {
+        if client.send(session.execute(command)).await.is_err() {
             return;
         }
     }

@@ -69,6 +69,52 @@ async fn commands_can_be_sent_together() {
 }
 
 #[tokio::test]
+async fn a_transaction_counts_and_sets_together() {
+    let (_store, mut redis) = connect().await;
+    let counted: RedisResult<Option<(i64,)>> = redis::pipe()
+        .atomic()
+        .incr("hashes", 4)
+        .set_ex("worker:1", 7, 60)
+        .ignore()
+        .query_async(&mut redis)
+        .await;
+    assert_eq!(counted, Ok(Some((4,))));
+    assert_eq!(redis.get("worker:1").await, Ok(Some(7)));
+}
+
+#[tokio::test]
+async fn a_transaction_does_nothing_once_somebody_wrote_what_it_watches() {
+    let (store, mut redis) = connect().await;
+    let client = redis::Client::open(store.url()).unwrap();
+    let mut other = client.get_multiplexed_async_connection().await.unwrap();
+    let count = async |redis: &mut MultiplexedConnection| -> RedisResult<Option<(i64,)>> {
+        redis::pipe()
+            .atomic()
+            .incr("hashes", 4)
+            .query_async(redis)
+            .await
+    };
+    redis::cmd("WATCH")
+        .arg("worker:1")
+        .exec_async(&mut redis)
+        .await
+        .unwrap();
+    let () = other.set_ex("worker:1", 1, 60).await.unwrap();
+    assert_eq!(count(&mut redis).await, Ok(None));
+    // EXEC ends the watch.
+    let () = other.set_ex("worker:1", 2, 60).await.unwrap();
+    assert_eq!(count(&mut redis).await, Ok(Some((4,))));
+    // Other keys do not matter.
+    redis::cmd("WATCH")
+        .arg("worker:1")
+        .exec_async(&mut redis)
+        .await
+        .unwrap();
+    let () = other.set_ex("worker:2", 1, 60).await.unwrap();
+    assert_eq!(count(&mut redis).await, Ok(Some((8,))));
+}
+
+#[tokio::test]
 async fn a_key_of_the_wrong_kind_a_number_that_is_none_and_an_overflow_are_errors() {
     let (_store, mut redis) = connect().await;
     let _: i64 = redis.incr("hashes", i64::MAX).await.unwrap();

@@ -24,8 +24,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause after a failure.
 const LAST_PAUSE: Duration = Duration::from_secs(10);
 
-/// How long the unit in hand may take once the worker is to stop, and then the last update.
+/// How long the unit in hand may take once the worker is to stop.
 const GRACE: Duration = Duration::from_millis(300);
+
+/// How long the last update may take then.
+const LAST_GRACE: Duration = Duration::from_millis(500);
 
 /// Works until `stop` is cancelled. Nothing that fails ends it: it says what it was, pauses and
 /// tries again.
@@ -49,6 +52,9 @@ struct Worker<S> {
     units_done: u64,
     /// A coin that is not in the wallet yet.
     coin: Option<Coin>,
+    /// Updates of the counter so far. One that failed is tried again as it was: between two tries no
+    /// unit is done.
+    updates: u64,
     /// When the counter was last updated.
     updated: Option<Instant>,
     /// How long to wait after the next failure.
@@ -67,6 +73,7 @@ impl<S: Services> Worker<S> {
             delay,
             units_done: 0,
             coin: None,
+            updates: 0,
             updated: None,
             pause: FIRST_PAUSE,
         }
@@ -140,8 +147,11 @@ impl<S: Services> Worker<S> {
             "{} units of work done, updating hash counter",
             self.units_done
         );
-        self.services.update_counter(self.units_done).await?;
+        self.services
+            .update_counter(self.units_done, self.updates)
+            .await?;
         self.units_done = 0;
+        self.updates += 1;
         self.updated = Some(Instant::now());
         Ok(())
     }
@@ -156,7 +166,7 @@ impl<S: Services> Worker<S> {
                 Ok(())
             }
         };
-        let failure = match timeout(GRACE, write).await {
+        let failure = match timeout(LAST_GRACE, write).await {
             Ok(Ok(())) => return,
             Ok(Err(failure)) => failure,
             Err(elapsed) => elapsed.into(),
@@ -200,7 +210,9 @@ mod tests {
         queue: Duration,
         rng_is_away: bool,
         redis_is_away: bool,
+        answers_of_redis_are_lost: bool,
         hashes: u64,
+        last_update: Option<u64>,
         updates: Vec<u64>,
         wallet: HashMap<String, Vec<u8>>,
     }
@@ -237,11 +249,15 @@ mod tests {
             Ok(state.digests.pop().unwrap_or("1234567890").to_owned())
         }
 
-        async fn update_counter(&mut self, units: u64) -> Result<()> {
+        async fn update_counter(&mut self, units: u64, number: u64) -> Result<()> {
             let mut state = self.state();
             ensure!(!state.redis_is_away, "redis is away");
-            state.hashes += units;
-            state.updates.push(units);
+            if state.last_update != Some(number) {
+                state.last_update = Some(number);
+                state.hashes += units;
+                state.updates.push(units);
+            }
+            ensure!(!state.answers_of_redis_are_lost, "the answer is lost");
             Ok(())
         }
 
@@ -352,6 +368,22 @@ mod tests {
             state.hashes
         );
         assert!(state.hashes > 40, "it did not go on: {}", state.hashes);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_update_whose_answer_is_lost_counts_once() {
+        let services = Fake::default();
+        let (stop, running) = services.start();
+        sleep(seconds(2.0)).await;
+        services.state().answers_of_redis_are_lost = true;
+        sleep(seconds(20.0)).await;
+        services.state().answers_of_redis_are_lost = false;
+        sleep(seconds(20.0)).await;
+        stop.cancel();
+        running.await.unwrap();
+        let state = services.state();
+        assert_eq!(state.hashes, state.hashed);
+        assert!(state.hashes > 20, "it did not go on: {}", state.hashes);
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use chassis::Redis;
+use rand::{TryRng, rngs::SysRng};
 use reqwest::{
     Client, RequestBuilder,
     header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue},
@@ -29,10 +30,20 @@ impl Services for Network {
         digest.and_then(hex_digits).context("cannot hash bytes")
     }
 
-    async fn update_counter(&mut self, units: u64) -> Result<()> {
-        self.redis
-            .query(redis::pipe().incr("hashes", units).ignore())
-            .await
+    async fn update_counter(&mut self, units: u64, number: u64) -> Result<()> {
+        // Did redis count it, and only the answer was lost? WATCH is for a copy that is still on its
+        // way: whichever comes second does nothing.
+        let mut look = redis::pipe();
+        look.cmd("WATCH").arg(&self.name).ignore().get(&self.name);
+        let (last_update,): (Option<u64>,) = self.redis.query(&look).await?;
+        if last_update == Some(number) {
+            return Ok(());
+        }
+        let mut count = redis::pipe();
+        count.atomic().incr("hashes", units).ignore();
+        count.set_ex(&self.name, number, MEMORY.as_secs()).ignore();
+        let counted: Option<()> = self.redis.query(&count).await?;
+        counted.context("an earlier copy of this update came in between")
     }
 
     async fn store_coin(&mut self, digest: &str, bytes: &[u8]) -> Result<bool> {
@@ -52,8 +63,9 @@ pub(crate) trait Services {
     /// Asks hasher for their SHA-256, 64 hexadecimal digits.
     async fn hash_bytes(&self, data: [u8; 32]) -> Result<String>;
 
-    /// Adds to the counter in redis.
-    async fn update_counter(&mut self, units: u64) -> Result<()>;
+    /// Adds to the counter in redis. However often it is asked to, it does so once for a `number`,
+    /// which goes up with each update.
+    async fn update_counter(&mut self, units: u64, number: u64) -> Result<()>;
 
     /// Puts a coin into the wallet in redis; false if it is there already.
     async fn store_coin(&mut self, digest: &str, bytes: &[u8]) -> Result<bool>;
@@ -65,7 +77,13 @@ pub(crate) struct Network {
     rng: String,
     hasher: String,
     redis: Redis,
+    /// The key in redis that has the number of this worker's last update: `worker:` and 16 digits.
+    name: String,
 }
+
+/// How long redis remembers the last update of a worker: that long one whose answer was lost is not
+/// counted twice.
+const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long a connection to rng or hasher may take.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
@@ -102,6 +120,7 @@ impl Network {
             rng,
             hasher,
             redis: Redis::new(redis),
+            name: format!("worker:{:016x}", SysRng.try_next_u64()?),
         })
     }
 }

@@ -3,7 +3,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -17,7 +20,13 @@ use axum::{
 use chassis::CancellationToken;
 use redis::AsyncCommands;
 use store::{Store, testing::TestStore};
-use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+    task::JoinHandle,
+    time::sleep,
+};
 use worker::Config;
 
 /// A digest of 64 digits that is no coin.
@@ -96,6 +105,85 @@ fn digest() -> Response {
     DIGEST.into_response()
 }
 
+/// What becomes of the second update of the counter on its way to redis.
+#[derive(Clone, Copy)]
+enum Fate {
+    /// Redis carries it out, but the worker does not hear of it.
+    AnswerIsLost,
+    /// The connection breaks, and redis gets it when the worker's next try is through already.
+    ComesLate,
+}
+
+/// A network between worker and redis on which this happens. Returns the URL of redis as the worker
+/// sees it.
+async fn between(store: &str, fate: Fate) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let redis = redis::Client::open(store).unwrap();
+    let database = redis.get_connection_info().redis_settings().db();
+    let address = redis.get_connection_info().addr().to_string();
+    let (updates, third_is_through) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    tokio::spawn(async move {
+        loop {
+            let (worker, _) = listener.accept().await.unwrap();
+            let redis = TcpStream::connect(&address).await.unwrap();
+            let (updates, third_is_through) = (updates.clone(), third_is_through.clone());
+            tokio::spawn(carry(worker, redis, fate, updates, third_is_through));
+        }
+    });
+    format!("{url}/{database}")
+}
+
+async fn carry(
+    mut worker: TcpStream,
+    mut redis: TcpStream,
+    fate: Fate,
+    updates: Arc<AtomicUsize>,
+    third_is_through: Arc<Notify>,
+) {
+    let (mut commands, mut answers) = ([0; 4096], [0; 4096]);
+    loop {
+        tokio::select! {
+            length = worker.read(&mut commands) => {
+                let commands = &commands[..length.unwrap_or(0)];
+                if commands.is_empty() {
+                    return;
+                }
+                let is_update = commands.windows(4).any(|word| word == b"EXEC");
+                if is_update && updates.fetch_add(1, Ordering::SeqCst) == 1 {
+                    if let Fate::ComesLate = fate {
+                        drop(worker);
+                        third_is_through.notified().await;
+                    }
+                    redis.write_all(commands).await.unwrap();
+                    let answer = answer_of_exec(&mut redis).await;
+                    assert_eq!(answer == "*-1", matches!(fate, Fate::ComesLate), "{answer}");
+                    return;
+                }
+                redis.write_all(commands).await.unwrap();
+            }
+            length = redis.read(&mut answers) => {
+                let answers = &answers[..length.unwrap()];
+                if answers.contains(&b'*') && updates.load(Ordering::SeqCst) == 3 {
+                    third_is_through.notify_one();
+                }
+                worker.write_all(answers).await.unwrap();
+            }
+        }
+    }
+}
+
+/// The first line of it: an array, or `*-1` if nothing was done.
+async fn answer_of_exec(redis: &mut TcpStream) -> String {
+    let mut lines = BufReader::new(redis).lines();
+    loop {
+        let line = lines.next_line().await.unwrap().unwrap();
+        if line.starts_with('*') {
+            return line;
+        }
+    }
+}
+
 struct Worker {
     store: TestStore,
     stop: CancellationToken,
@@ -105,10 +193,15 @@ struct Worker {
 impl Worker {
     async fn start(rng: &str, hasher: &str) -> Self {
         let store = TestStore::start().await;
+        let redis = store.url();
+        Self::start_with(rng, hasher, store, &redis)
+    }
+
+    fn start_with(rng: &str, hasher: &str, store: TestStore, redis: &str) -> Self {
         let config = Config {
             rng: rng.to_owned(),
             hasher: hasher.to_owned(),
-            redis: redis::Client::open(store.url()).unwrap(),
+            redis: redis::Client::open(redis).unwrap(),
             delay: Duration::from_millis(1),
         };
         let stop = CancellationToken::new();
@@ -268,16 +361,29 @@ async fn it_outlives_a_redis_that_goes_and_comes() {
     assert!(hashes > 5, "{hashes}");
 }
 
+#[tokio::test]
+async fn each_unit_counts_once_whatever_becomes_of_an_update() {
+    for fate in [Fate::AnswerIsLost, Fate::ComesLate] {
+        let (rng, _) = Answers::start(&[bytes]).await;
+        let (hasher, asked) = Answers::start(&[digest]).await;
+        let store = TestStore::start().await;
+        let redis = between(&store.url(), fate).await;
+        let worker = Worker::start_with(&rng, &hasher, store, &redis);
+        // The second update comes after a second, and is followed by a pause.
+        sleep(Duration::from_millis(2500)).await;
+        let before = asked.asked().len();
+        until(|| asked.asked().len() > before + 5).await;
+        let (hashes, _) = worker.end().await;
+        assert_eq!(hashes, asked.asked().len());
+    }
+}
+
 /// As a process, since the log is of the whole process, and so are signals.
 #[cfg(unix)]
 #[tokio::test]
 async fn the_program_logs_as_the_workshop_shows_and_writes_its_count_when_term_ends_it() {
     use std::process::Stdio;
-    use tokio::{
-        io::{AsyncBufReadExt, BufReader},
-        process::Command,
-        time::timeout,
-    };
+    use tokio::{process::Command, time::timeout};
 
     let down: Answer = || StatusCode::INTERNAL_SERVER_ERROR.into_response();
     let coin: Answer = || DIGEST.replacen('1', "0", 1).into_response();

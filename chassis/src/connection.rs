@@ -21,7 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 #[cfg(unix)]
 use tokio::io::Interest;
-use tokio::{net::TcpStream, select};
+use tokio::{net::TcpStream, select, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tracing::debug;
@@ -40,6 +40,10 @@ const READ_PATIENCE: Duration = Duration::from_secs(10);
 /// The most bytes of an answer that the kernel holds for a client who does not take them. Linux
 /// doubles the number, and without one would hold megabytes.
 const SEND_BUFFER: usize = 64 * 1024;
+
+/// How long a client that connected, but did not ask for anything before the service is to stop, has
+/// to do so.
+const LAST_MOMENT: Duration = Duration::from_millis(50);
 
 /// Serves a client until it leaves, or until `stop` is cancelled and it has its answer. Sets `asked`
 /// when its first request has come.
@@ -68,13 +72,17 @@ pub(crate) async fn serve_connection(
         biased;
         result = connection.as_mut() => result,
         () = hung_up => return,
-        // A browser opens connections in advance: who has not asked for anything need not be waited
-        // for.
-        () = stop.cancelled() => if asked.load(Ordering::Relaxed) {
+        () = stop.cancelled() => {
+            // Who is silent now may be about to ask. A browser opens connections in advance, and is
+            // not waited for longer.
+            if !asked.load(Ordering::Relaxed) {
+                let ended = timeout(LAST_MOMENT, connection.as_mut()).await.is_ok();
+                if ended || !asked.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
             connection.as_mut().graceful_shutdown();
             connection.await
-        } else {
-            return;
         }
     };
     if let Err(error) = result.context(client) {

@@ -35,8 +35,8 @@ const GRACE: Duration = Duration::from_millis(500);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves `router`, its health check and its access log on `listener` until `stop` is cancelled.
-/// Then it takes no more connections, gives those who are being served a moment to get their
-/// answer, and returns.
+/// Then it takes no more connections than those that are there already, gives them a moment to get
+/// their answer, and returns.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
     serve_at_most(MAX_CONNECTIONS, listener, router, stop).await;
 }
@@ -63,6 +63,10 @@ async fn serve_at_most(
                 sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+    // The kernel has accepted them: closing the listener would cut them off.
+    while let Ok(Ok((stream, client))) = timeout(Duration::ZERO, listener.accept()).await {
+        connections.spawn(stream, client, router.clone(), stop.clone());
     }
     drop(listener);
     connections.finish().await;
@@ -251,5 +255,30 @@ mod tests {
             let stream = send(address, &format!("GET / HTTP/1.0\r\nx: {x}\r\n\r\n")).await;
             assert!(read(stream).await.contains(status), "{size}");
         }
+    }
+
+    #[tokio::test]
+    async fn at_the_end_whoever_got_through_has_an_answer() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/", get("at once"));
+        let stop = CancellationToken::new();
+        // Nobody accepts them before it is to stop.
+        let mut clients = Vec::new();
+        for _ in 0..10 {
+            clients.push(TcpStream::connect(address).await.unwrap());
+        }
+        stop.cancel();
+        let serving = tokio::spawn(serve(listener, router, stop));
+        for client in &mut clients {
+            client
+                .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+                .await
+                .unwrap();
+        }
+        for client in clients {
+            assert!(read(client).await.ends_with("at once"));
+        }
+        serving.await.unwrap();
     }
 }

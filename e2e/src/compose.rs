@@ -18,6 +18,7 @@ use crate::{cleanup::Cleanup, docker, root, run};
 #[derive(Debug)]
 pub struct Project {
     name: String,
+    images: String,
     file: PathBuf,
     _cleanup: Cleanup,
 }
@@ -56,6 +57,7 @@ impl Project {
     /// engine chooses free ones on 127.0.0.1, so that it does not collide with a running demo.
     fn with_images(name: &str, images: &str) -> Result<Self> {
         let name = unique(name);
+        let images = images.to_owned();
         let mut text = fs::read_to_string(root().join("docker-compose.yml"))?;
         for port in ["8000", "8001", "8002"] {
             let published = format!("\"{port}:80\"");
@@ -81,6 +83,7 @@ impl Project {
         ))?;
         Ok(Self {
             name,
+            images,
             file,
             _cleanup: cleanup,
         })
@@ -154,6 +157,12 @@ impl Project {
         let (filter, project) = ("--filter", self.label());
         let ids = docker(&["ps", "-aq", filter, &project, filter, &service])?;
         Ok(ids.lines().map(str::to_owned).collect())
+    }
+
+    /// The image of a service.
+    #[must_use]
+    pub fn image(&self, service: &str) -> String {
+        format!("{}/{service}", self.images)
     }
 
     /// The name of its only network.

@@ -3,15 +3,15 @@
 mod config;
 
 use std::{
-    path::PathBuf,
+    path::{Path as FilePath, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use axum::{
     Router,
-    extract::{Request, State},
-    http::{HeaderValue, StatusCode, Uri, header},
+    extract::{Path, Request, State, rejection::PathRejection},
+    http::{HeaderValue, StatusCode, header},
     middleware::map_response,
     response::{IntoResponse, Response},
     routing::get,
@@ -20,7 +20,7 @@ use chassis::{CancellationToken, Redis};
 use include_dir::{Dir, include_dir};
 use serde::Serialize;
 use tokio::{net::TcpListener, sync::Mutex, time::timeout};
-use tower_http::services::ServeDir;
+use tower_http::services::ServeFile;
 use tracing::warn;
 
 pub use config::{Config, PROGRAM, files};
@@ -46,7 +46,11 @@ fn router(redis: Redis, files: PathBuf) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/json", get(numbers))
-        .fallback(move |request| file(ServeDir::new(&files), request))
+        .route(
+            "/{*path}",
+            get(move |path, request| file(files, path, request)),
+        )
+        .fallback(not_found)
         .with_state(Arc::new(Mutex::new(redis)))
         .layer(map_response(with_headers))
 }
@@ -129,29 +133,52 @@ async fn with_headers(mut response: Response) -> Response {
 
 /// What lies on disk comes first, so that an edit shows at the next reload. What is not there, or
 /// cannot be read, comes from the program.
-async fn file(mut files: ServeDir, request: Request) -> Response {
-    let uri = request.uri().clone();
-    match files.try_call(request).await {
-        Ok(response) if response.status() != StatusCode::NOT_FOUND => response.into_response(),
-        _ => embedded_file(&uri),
+async fn file(
+    files: PathBuf,
+    path: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    // What is not UTF-8 is the name of no file of ours.
+    let Ok(Path(path)) = path else {
+        return not_found().await.into_response();
+    };
+    if let Some(file) = file_within(&files, &path)
+        && let Ok(response) = ServeFile::new(file).try_call(request).await
+        && response.status() != StatusCode::NOT_FOUND
+    {
+        return response.into_response();
     }
+    embedded_file(&path).await
+}
+
+/// The file of this name, if it lies in `files`: neither `..` nor a link leads out of there. What is
+/// no file, such as a pipe, could be read for ever.
+fn file_within(files: &FilePath, name: &str) -> Option<PathBuf> {
+    let file = files.join(name).canonicalize().ok()?;
+    let metadata = file.metadata().ok()?;
+    // An HTTP date begins in 1970, and tower-http panics over an older file.
+    let has_http_date = metadata.modified().ok()? >= SystemTime::UNIX_EPOCH;
+    let within = file.starts_with(files.canonicalize().ok()?);
+    (within && metadata.is_file() && has_http_date).then_some(file)
 }
 
 /// The copy of `files/` in the program: the page loads also where there is no volume, such as on a
 /// remote engine.
 static FILES: Dir = include_dir!("$CARGO_MANIFEST_DIR/files");
 
-fn embedded_file(uri: &Uri) -> Response {
-    let path = uri.path().trim_start_matches('/');
+async fn embedded_file(path: &str) -> Response {
     match FILES.get_file(path) {
         Some(file) => {
             let kind = mime_guess::from_path(path).first_or_octet_stream();
             ([(header::CONTENT_TYPE, kind.as_ref())], file.contents()).into_response()
         }
-        None => (
-            StatusCode::NOT_FOUND,
-            "not found: the page is /index.html\n",
-        )
-            .into_response(),
+        None => not_found().await.into_response(),
     }
+}
+
+async fn not_found() -> (StatusCode, &'static str) {
+    (
+        StatusCode::NOT_FOUND,
+        "not found: the page is /index.html\n",
+    )
 }

@@ -2,24 +2,28 @@
 
 use std::{
     env, fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{self, Command},
     sync::OnceLock,
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::{cleanup::Cleanup, docker, root, run};
+use crate::{Running, cleanup::Cleanup, docker, root, run, sh, until};
+
+/// What the log of a worker says once a second.
+pub const WORKS: &str = "units of work done, updating hash counter";
 
 /// The application under Compose. Dropping it removes its containers, networks, volumes and images.
 #[derive(Debug)]
 pub struct Project {
     name: String,
-    images: String,
     file: PathBuf,
+    /// A copy of the repository, if it has one of its own.
+    copy: Option<PathBuf>,
     _cleanup: Cleanup,
 }
 
@@ -31,17 +35,7 @@ impl Project {
     ///
     /// When the images cannot be built.
     pub fn new(name: &str) -> Result<Self> {
-        static IMAGES: OnceLock<Result<Project>> = OnceLock::new();
-        let images = IMAGES.get_or_init(|| {
-            let images = Self::with_images_of_its_own("images")?;
-            images.compose(&["build"])?;
-            Ok(images)
-        });
-        let Ok(images) = images else {
-            // Seen whole by whoever comes first.
-            anyhow::bail!("the images cannot be built: {images:?}");
-        };
-        Self::with_images(name, &images.name)
+        Self::with_images(unique(name), &images()?.name, None)
     }
 
     /// A project for a test of the build itself.
@@ -50,14 +44,25 @@ impl Project {
     ///
     /// When the copy of the Compose file cannot be written.
     pub fn with_images_of_its_own(name: &str) -> Result<Self> {
-        Self::with_images(name, &unique(name))
+        let name = unique(name);
+        Self::with_images(name.clone(), &name, None)
+    }
+
+    /// A project with a copy of the repository that the test may edit. Compose runs in that
+    /// directory, and takes the name of the project from it, as a class has it.
+    ///
+    /// # Errors
+    ///
+    /// When the images cannot be built, or the copy cannot be written.
+    pub fn with_a_copy(name: &str) -> Result<Self> {
+        let name = unique(name);
+        let copy = env::temp_dir().join(&name);
+        Self::with_images(name, &images()?.name, Some(copy))
     }
 
     /// Its Compose file is the repository's, but for the names of the images, and the ports: the
     /// engine chooses free ones on 127.0.0.1, so that it does not collide with a running demo.
-    fn with_images(name: &str, images: &str) -> Result<Self> {
-        let name = unique(name);
-        let images = images.to_owned();
+    fn with_images(name: String, images: &str, copy: Option<PathBuf>) -> Result<Self> {
         let mut text = fs::read_to_string(root().join("docker-compose.yml"))?;
         for port in ["8000", "8001", "8002"] {
             let published = format!("\"{port}:80\"");
@@ -68,25 +73,53 @@ impl Project {
             let image = format!("{dockerfile}    image: {images}/{service}\n");
             text = replaced(&text, &dockerfile, &image)?;
         }
-        let file = env::temp_dir().join(format!("{name}.yml"));
-        fs::write(&file, text)?;
+        let file = match &copy {
+            Some(copy) => copy.join("docker-compose.yml"),
+            None => env::temp_dir().join(format!("{name}.yml")),
+        };
         let label = label(&name);
+        // By name: an image may have other names, which are not ours to remove. An image that is in
+        // use is not for long: the containers of its projects are being removed as well.
         let cleanup = Cleanup::new(&format!(
             "while docker ps -aq --filter {label} | grep -q .; do
                  docker ps -aq --filter {label} | xargs docker rm -fv
              done
              docker network ls -q --filter {label} | xargs -r docker network rm
              docker volume ls -q --filter {label} | xargs -r docker volume rm
-             docker images -q '{name}/*' | xargs -r docker rmi -f
-             rm -f {}",
-            file.display()
+             images() {{ docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' '{name}/*'; }}
+             for patience in $(seq 60); do
+                 images | grep -q . || break
+                 images | xargs docker rmi || sleep 1
+             done
+             rm -rf '{}'",
+            copy.as_ref().unwrap_or(&file).display()
         ))?;
+        if let Some(copy) = &copy {
+            sh(&format!(
+                "mkdir '{copy}' && tar -C '{root}' --exclude ./target --exclude ./.git -c . | tar -C '{copy}' -x",
+                copy = copy.display(),
+                root = root().display()
+            ))?;
+        }
+        fs::write(&file, text)?;
         Ok(Self {
             name,
-            images,
             file,
+            copy,
             _cleanup: cleanup,
         })
+    }
+
+    /// Its name, which is also that of its images if it has its own.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The directory that its Compose file is about: the root of the repository, or the copy of it.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.copy.as_deref().unwrap_or(root())
     }
 
     /// Changes its Compose file.
@@ -97,6 +130,17 @@ impl Project {
     pub fn edit(&self, old: &str, new: &str) -> Result<()> {
         let text = replaced(&fs::read_to_string(&self.file)?, old, new)?;
         Ok(fs::write(&self.file, text)?)
+    }
+
+    /// Sets variables of a service, such as `DELAY: 500ms`.
+    ///
+    /// # Errors
+    ///
+    /// When it is not one of our four services.
+    pub fn set(&self, service: &str, variables: &str) -> Result<()> {
+        let place = format!("dockerfile: {service}/Dockerfile\n");
+        let environment = format!("{place}    environment: {{{variables}}}\n");
+        self.edit(&place, &environment)
     }
 
     /// Runs `docker compose`, or what the variable `COMPOSE` names, such as `docker-compose`, and
@@ -118,12 +162,11 @@ impl Project {
         let compose = env::var("COMPOSE").unwrap_or_else(|_| "docker compose".to_owned());
         let mut words = compose.split_whitespace();
         let mut command = Command::new(words.next().context("COMPOSE is empty")?);
-        command
-            .args(words)
-            .args(["--project-name", &self.name, "--project-directory"])
-            .arg(root())
-            .arg("--file")
-            .arg(&self.file);
+        command.args(words).current_dir(self.directory());
+        if self.copy.is_none() {
+            command.args(["--project-name", &self.name, "--project-directory", "."]);
+            command.arg("--file").arg(&self.file);
+        }
         Ok(command)
     }
 
@@ -159,10 +202,32 @@ impl Project {
         Ok(ids.lines().map(str::to_owned).collect())
     }
 
-    /// The image of a service.
-    #[must_use]
-    pub fn image(&self, service: &str) -> String {
-        format!("{}/{service}", self.images)
+    /// What the containers of a service have logged, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// When the engine does not answer.
+    pub fn log(&self, service: &str) -> Result<String> {
+        let containers = self.containers(service)?;
+        containers.iter().map(|id| docker(&["logs", id])).collect()
+    }
+
+    /// Waits until each worker has counted units, so that a mean from now on is one of them all.
+    ///
+    /// # Errors
+    ///
+    /// When one does not.
+    pub async fn until_all_work(&self) -> Result<()> {
+        for worker in self.containers("worker")? {
+            let log = Running::log_of(&worker)?;
+            // The first update is of none.
+            until(Duration::from_secs(30), async || {
+                Ok(log.printed().matches(WORKS).count() >= 3)
+            })
+            .await
+            .context("a worker does not work")?;
+        }
+        Ok(())
     }
 
     /// The name of its only network.
@@ -265,6 +330,23 @@ async fn update(webui: &str) -> Result<(Instant, u64)> {
         }
         sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// The images of the repository, built once for the process.
+///
+/// # Errors
+///
+/// When they cannot be built.
+pub fn images() -> Result<&'static Project> {
+    static IMAGES: OnceLock<Result<Project>> = OnceLock::new();
+    let images = IMAGES.get_or_init(|| {
+        let images = Project::with_images_of_its_own("images")?;
+        images.compose(&["build"])?;
+        Ok(images)
+    });
+    // Seen whole by whoever comes first.
+    let failed = |error| anyhow!("the images cannot be built: {error:?}");
+    images.as_ref().map_err(failed)
 }
 
 /// A name that no other process has for its project.

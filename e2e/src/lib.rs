@@ -1,14 +1,15 @@
-//! What the tests of the whole application share: the application on real containers, and how to
-//! leave nothing behind.
+//! What the tests of the whole application share: the application on real containers, the
+//! page in a real browser, and how to leave nothing behind.
 //!
 //! The tests themselves are in `tests/` and ignored by default, since they need a Docker engine, or
 //! a browser.
 
+pub mod browser;
 pub mod cleanup;
 pub mod command;
 pub mod compose;
 
-pub use command::{docker, run, sh};
+pub use command::{Running, docker, run, sh};
 
 use std::{path::Path, time::Duration};
 

@@ -8,7 +8,6 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 mod application;
-mod page;
 
 use std::{
     env, fs,
@@ -17,7 +16,7 @@ use std::{
 };
 
 use application::{Application, Webui, files};
-use page::{Directory, Page};
+use e2e::browser::{Directory, Page};
 use serde_json::{Value, json};
 use thirtyfour::Key;
 use tokio::{
@@ -258,7 +257,7 @@ async fn garbage_in_its_memory_does_no_harm() {
 #[tokio::test]
 #[ignore = "needs chromium and chromedriver"]
 async fn an_edit_of_a_file_shows_at_the_next_reload() {
-    let copy = Directory::new();
+    let copy = Directory::empty();
     for file in fs::read_dir(files()).unwrap() {
         let file = file.unwrap();
         fs::copy(file.path(), copy.0.join(file.file_name())).unwrap();
@@ -280,7 +279,7 @@ async fn an_edit_of_a_file_shows_at_the_next_reload() {
 #[tokio::test]
 #[ignore = "needs chromium and chromedriver"]
 async fn without_files_on_disk_the_page_is_still_there() {
-    let empty = Directory::new();
+    let empty = Directory::empty();
     for files in [&empty.0, Path::new("not-there")] {
         let webui = Webui::without_redis(files).await;
         let page = Page::open(&webui.url).await;

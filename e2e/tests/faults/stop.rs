@@ -42,7 +42,7 @@ async fn under_full_load_all_end_with_code_0_about_as_fast_as_empty_programs() {
     let application = Project::new("stop").unwrap();
     let empty = Project::with_images_of_its_own("empty").unwrap();
     for service in ["rng", "hasher", "worker", "webui"] {
-        build(EMPTY, &empty.image(service)).unwrap();
+        build(EMPTY, &format!("{}/{service}", empty.name())).unwrap();
     }
     let (mut floor, mut times) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {

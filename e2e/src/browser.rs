@@ -1,4 +1,7 @@
 //! A page in Chromium, which chromedriver drives.
+//!
+//! It is for tests alone: what fails here panics, and says what it was.
+#![allow(clippy::missing_panics_doc, clippy::unwrap_used)]
 
 use std::{
     env, fs,
@@ -34,21 +37,21 @@ const VOCABULARY: &str = r#"
 "#;
 
 /// A browser with one page. Dropping it ends the browser.
-pub(crate) struct Page {
+pub struct Page {
     driver: WebDriver,
     _chromedriver: Chromedriver,
 }
 
 impl Page {
     /// Opens what is at `url`.
-    pub(crate) async fn open(url: &str) -> Self {
+    pub async fn open(url: &str) -> Self {
         let page = Self::blank().await;
         page.go(url).await;
         page
     }
 
     /// Opens nothing yet.
-    pub(crate) async fn blank() -> Self {
+    pub async fn blank() -> Self {
         let chromedriver = Chromedriver::start();
         let mut capabilities = DesiredCapabilities::chrome();
         let profile = format!("--user-data-dir={}", chromedriver.profile.0.display());
@@ -80,7 +83,7 @@ impl Page {
     }
 
     /// What the page is to find in the browser's memory, at each load from now on.
-    pub(crate) async fn remember(&self, history: &str) {
+    pub async fn remember(&self, history: &str) {
         let source = format!("localStorage.dockercoins = {};", json!(history));
         let script = json!({ "source": source });
         self.devtools("Page.addScriptToEvaluateOnNewDocument", script)
@@ -88,17 +91,17 @@ impl Page {
     }
 
     /// Goes to another URL.
-    pub(crate) async fn go(&self, url: &str) {
+    pub async fn go(&self, url: &str) {
         self.driver.goto(url).await.unwrap();
     }
 
     /// Loads the page again.
-    pub(crate) async fn reload(&self) {
+    pub async fn reload(&self) {
         self.driver.refresh().await.unwrap();
     }
 
     /// Runs the statements of a script, in the words of `VOCABULARY`; its value is what it returns.
-    pub(crate) async fn run(&self, script: &str) -> Value {
+    pub async fn run(&self, script: &str) -> Value {
         let script = format!("{VOCABULARY}{script}");
         let run = self.driver.execute(script.as_str(), Vec::new()).await;
         run.unwrap_or_else(|error| panic!("{script}: {error}"))
@@ -107,7 +110,7 @@ impl Page {
     }
 
     /// The value of an expression; `await` may stand in it.
-    pub(crate) async fn value(&self, expression: &str) -> Value {
+    pub async fn value(&self, expression: &str) -> Value {
         let script = format!(
             "{VOCABULARY}
             const done = arguments[0];
@@ -120,19 +123,19 @@ impl Page {
     }
 
     /// What stands in an element.
-    pub(crate) async fn text(&self, id: &str) -> String {
+    pub async fn text(&self, id: &str) -> String {
         let text = self.run(&format!("return text({id:?})")).await;
         text.as_str().unwrap().to_owned()
     }
 
     /// The number that stands in an element; NaN if there is none.
-    pub(crate) async fn number(&self, id: &str) -> f64 {
+    pub async fn number(&self, id: &str) -> f64 {
         let number = self.run(&format!("return number({id:?})")).await;
         number.as_f64().unwrap_or(f64::NAN)
     }
 
     /// Waits until an expression is true.
-    pub(crate) async fn until(&self, condition: &str) {
+    pub async fn until(&self, condition: &str) {
         let start = Instant::now();
         while self.run(&format!("return {condition}")).await != true {
             if start.elapsed() > PATIENCE {
@@ -144,7 +147,7 @@ impl Page {
     }
 
     /// Waits until the page is in this state, and says so in these words.
-    pub(crate) async fn until_state(&self, state: &str, words: &str) {
+    pub async fn until_state(&self, state: &str, words: &str) {
         self.until(&format!(
             "state() === {state:?} && text(\"state\") === {words:?}"
         ))
@@ -152,32 +155,32 @@ impl Page {
     }
 
     /// Types into what has the focus.
-    pub(crate) async fn press(&self, key: impl Into<TypingData>) {
+    pub async fn press(&self, key: impl Into<TypingData>) {
         let keys = self.driver.action_chain().send_keys(key);
         keys.perform().await.unwrap();
     }
 
     /// Moves the pointer to the middle of an element.
-    pub(crate) async fn point_at(&self, id: &str) {
+    pub async fn point_at(&self, id: &str) {
         let element = self.driver.find(By::Id(id)).await.unwrap();
         let pointer = self.driver.action_chain().move_to_element_center(&element);
         pointer.perform().await.unwrap();
     }
 
     /// Clicks an element.
-    pub(crate) async fn click(&self, id: &str) {
+    pub async fn click(&self, id: &str) {
         let element = self.driver.find(By::Id(id)).await.unwrap();
         element.click().await.unwrap();
     }
 
     /// Sends a command of the Chrome `DevTools` Protocol.
-    pub(crate) async fn devtools(&self, command: &str, parameters: Value) -> Value {
+    pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
         let answer = self.driver.cdp().send_raw(command, parameters).await;
         answer.unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
     /// Makes the system prefer `scheme`, light or dark.
-    pub(crate) async fn prefer(&self, scheme: &str) {
+    pub async fn prefer(&self, scheme: &str) {
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
         self.devtools(
             "Emulation.setEmulatedMedia",
@@ -187,7 +190,7 @@ impl Page {
     }
 
     /// Gives the page this size.
-    pub(crate) async fn resize(&self, width: u32, height: u32) {
+    pub async fn resize(&self, width: u32, height: u32) {
         let size = json!({
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600,
         });
@@ -196,7 +199,7 @@ impl Page {
     }
 
     /// The pixels of an element, as they are drawn.
-    pub(crate) async fn pixels(&self, id: &str) -> Vec<[u8; 3]> {
+    pub async fn pixels(&self, id: &str) -> Vec<[u8; 3]> {
         let element = self.driver.find(By::Id(id)).await.unwrap();
         let picture = element.screenshot_as_png().await.unwrap();
         let mut picture = png::Decoder::new(Cursor::new(picture)).read_info().unwrap();
@@ -209,12 +212,12 @@ impl Page {
     }
 
     /// Writes a picture of the page.
-    pub(crate) async fn save_picture(&self, path: &Path) {
+    pub async fn save_picture(&self, path: &Path) {
         self.driver.screenshot(path).await.unwrap();
     }
 
     /// What the browser complained of: errors of scripts, files not found, breaches of the policy.
-    pub(crate) async fn complaints(&self) -> Vec<String> {
+    pub async fn complaints(&self) -> Vec<String> {
         let log = self.driver.browser_log().await.unwrap();
         log.into_iter().map(|entry| entry.message).collect()
     }
@@ -262,7 +265,7 @@ impl Chromedriver {
         Self {
             process,
             port,
-            profile: Directory::new(),
+            profile: Directory::empty(),
         }
     }
 
@@ -296,10 +299,12 @@ impl Drop for Chromedriver {
 }
 
 /// An empty directory, removed when it is dropped.
-pub(crate) struct Directory(pub(crate) PathBuf);
+pub struct Directory(pub PathBuf);
 
 impl Directory {
-    pub(crate) fn new() -> Self {
+    /// Makes one.
+    #[must_use]
+    pub fn empty() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("dockercoins-browser-{}-{number}", process::id());

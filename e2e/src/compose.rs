@@ -350,7 +350,7 @@ pub fn images() -> Result<&'static Project> {
 }
 
 /// A name that no other process has for its project.
-fn unique(name: &str) -> String {
+pub(crate) fn unique(name: &str) -> String {
     format!("dockercoins-test-{name}-{}", process::id())
 }
 
@@ -358,7 +358,7 @@ fn label(project: &str) -> String {
     format!("label=com.docker.compose.project={project}")
 }
 
-fn replaced(text: &str, old: &str, new: &str) -> Result<String> {
+pub(crate) fn replaced(text: &str, old: &str, new: &str) -> Result<String> {
     ensure!(text.contains(old), "docker-compose.yml has no {old:?}");
     Ok(text.replace(old, new))
 }

@@ -35,6 +35,8 @@ mod redis;
 mod serve;
 mod signal;
 pub mod start;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod variable;
 mod work;
 

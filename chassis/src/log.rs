@@ -137,6 +137,7 @@ mod tests {
     use tracing::{debug, info, info_span, subscriber::with_default};
 
     use super::*;
+    use crate::testing::{hold, is_one_line, values};
 
     /// What `act` logs with these variables set.
     fn logged(env: Env, act: impl FnOnce()) -> String {
@@ -203,5 +204,29 @@ mod tests {
             error.starts_with("RUST_LOG is \"worker=loud\", but it must be levels from off"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn any_rust_log_is_heard_or_is_refused_in_one_line() {
+        const WORDS: &[&str] = &[
+            "info",
+            "debug",
+            "WARN",
+            "off",
+            "5",
+            "worker",
+            "access",
+            "chassis::serve",
+            "=",
+            ",",
+            "[span]",
+            "{field=1}",
+        ];
+        hold(500, &values(WORDS), |value| {
+            match Filter::read(&set("RUST_LOG", &value), "worker") {
+                Ok(_) => Ok(()),
+                Err(error) => is_one_line(&error.to_string(), "RUST_LOG", &value),
+            }
+        });
     }
 }

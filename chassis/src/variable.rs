@@ -136,7 +136,19 @@ fn parse_switch(value: &str) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{prelude::*, sample::select};
+
     use super::*;
+    use crate::testing::{Outcome, hold, is_one_line, values};
+
+    /// A quarter of a million, with the build of a release: `PROPTEST_CASES=250000`.
+    const CASES: u32 = 500;
+
+    /// What comes near a port, a delay or a switch.
+    const WORDS: &[&str] = &[
+        "80", "8080", "100ms", "1s", "60s", "1m", "ms", "us", "ns", "h", "days", "1.5s", "y", "n",
+        "YES", "true", "Off",
+    ];
 
     fn read<T>(variable: &Variable<T>, value: &str) -> Result<T, String> {
         let env = |name: &str| (name == variable.name).then(|| value.to_owned());
@@ -211,5 +223,75 @@ mod tests {
             assert_eq!(read(&switch, value), Ok(on), "{value:?}");
         }
         assert!(read(&switch, "maybe").is_err());
+    }
+
+    /// Whatever the value is, it means what `meaning` says, or is refused in one line.
+    fn means<T: PartialEq + fmt::Debug>(
+        variable: &Variable<T>,
+        value: &str,
+        meaning: Option<T>,
+    ) -> Outcome {
+        match (read(variable, value), meaning) {
+            (Ok(read), Some(meaning)) if read == meaning => Ok(()),
+            (Err(message), None) => is_one_line(&message, variable.name, value),
+            (read, meaning) => Err(format!("{value:?} is {read:?} and not {meaning:?}")),
+        }
+    }
+
+    #[test]
+    fn any_other_value_of_a_port_is_refused_in_one_line() {
+        hold(CASES, &values(WORDS), |value| {
+            let digits = value.strip_prefix('+').unwrap_or(&value);
+            let number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            let port_number = || digits.trim_start_matches('0').parse().ok();
+            let meaning = if value.is_empty() {
+                Some(80)
+            } else {
+                number.then(port_number).flatten()
+            };
+            means(&port(), &value, meaning)
+        });
+    }
+
+    #[test]
+    fn any_other_value_of_a_switch_is_refused_in_one_line() {
+        hold(CASES, &values(WORDS), |value| {
+            let meaning = match value.to_lowercase().as_str() {
+                "" | "n" | "no" | "0" | "false" | "off" => Some(false),
+                "y" | "yes" | "1" | "true" | "on" => Some(true),
+                _ => None,
+            };
+            means(&switch("DEBUG", "logs more"), &value, meaning)
+        });
+    }
+
+    #[test]
+    fn any_delay_is_at_most_a_minute_or_is_refused_in_one_line() {
+        let delay = delay("100ms");
+        hold(CASES, &values(WORDS), |value| {
+            let read = read(&delay, &value).ok();
+            means(
+                &delay,
+                &value,
+                read.filter(|&time| time <= Duration::from_secs(60)),
+            )
+        });
+        const UNITS: &[(&str, u64)] = &[
+            ("ns", 1),
+            ("us", 1000),
+            ("ms", 1_000_000),
+            ("s", 1_000_000_000),
+            ("m", 60_000_000_000),
+        ];
+        let number = prop_oneof![0..200_u64, any::<u64>()];
+        hold(
+            CASES,
+            &(number, select(UNITS)),
+            |(number, (unit, nanos))| {
+                let time = number.checked_mul(nanos).map(Duration::from_nanos);
+                let meaning = time.filter(|&time| time <= Duration::from_secs(60));
+                means(&delay, &format!("{number}{unit}"), meaning)
+            },
+        );
     }
 }

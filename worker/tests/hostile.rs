@@ -1,0 +1,70 @@
+//! worker's configuration under attack. Short runs, as long as a test may take; a quarter of a million
+//! values each:
+//!
+//!     PROPTEST_CASES=250000 cargo test --release -p worker --test hostile
+
+use chassis::testing::{Outcome, hold, is_one_line, values};
+use worker::Config;
+
+const CASES: u32 = 1000;
+
+/// What comes near a URL.
+const WORDS: &[&str] = &[
+    "http://rng",
+    "http://",
+    "http:",
+    "HTTP://hasher/",
+    "https://rng",
+    "redis://redis",
+    "redis://",
+    "rediss://redis",
+    "unix:///redis",
+    "redis+unix:///redis?db=1",
+    "rng",
+    "redis",
+    "/0",
+    "/-1",
+    "?protocol=resp3",
+    "?db=99999999999999999999",
+    "#insecure",
+];
+
+fn read(name: &str, value: &str) -> Result<Config, String> {
+    let env = |asked: &str| (asked == name).then(|| value.to_owned());
+    Config::from_env(&env).map_err(|invalid| invalid.to_string())
+}
+
+#[test]
+fn any_url_of_a_service_is_plain_http_or_is_refused_in_one_line() {
+    hold(CASES, &values(WORDS), |value| {
+        is_plain_or_refused("RNG_URL", &value, |config| config.rng)?;
+        is_plain_or_refused("HASHER_URL", &value, |config| config.hasher)
+    });
+}
+
+fn is_plain_or_refused(name: &str, value: &str, url: fn(Config) -> String) -> Outcome {
+    let url = match read(name, value).map(url) {
+        Ok(url) => url,
+        Err(message) => return is_one_line(&message, name, value),
+    };
+    let odd = |c: char| c.is_control() || matches!(c, ' ' | '?' | '#' | '\\');
+    let host = url.strip_prefix("http://").unwrap_or_default();
+    let plain =
+        !host.is_empty() && !host.starts_with('/') && !url.ends_with('/') && !url.contains(odd);
+    // A path is put behind it, so it must still mean the same.
+    if plain && read(name, &url).is_ok_and(|again| again.rng == url || again.hasher == url) {
+        Ok(())
+    } else {
+        Err(format!("{name}={value:?} becomes {url:?}"))
+    }
+}
+
+#[test]
+fn any_url_of_redis_is_one_or_is_refused_in_one_line() {
+    hold(CASES, &values(WORDS), |value| {
+        match read("REDIS_URL", &value) {
+            Ok(_) => Ok(()),
+            Err(message) => is_one_line(&message, "REDIS_URL", &value),
+        }
+    });
+}

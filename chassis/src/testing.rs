@@ -251,8 +251,8 @@ async fn converse(
         .map_err(|error| format!("{} is answered by {error}", show(&pieces.concat())))
 }
 
-/// What a service answered on a connection: HTTP, no failure of its own (5xx), and no header but
-/// those that we send.
+/// What a service answered on a connection: HTTP, no failure of its own (5xx; but 503, which it says
+/// on purpose, is none), and no header but those that we send.
 #[derive(Debug)]
 pub struct Answers {
     /// All of it.
@@ -316,7 +316,7 @@ fn head(bytes: &[u8]) -> Option<Head> {
     let status = status
         .parse()
         .ok()
-        .filter(|status| (100..500).contains(status))?;
+        .filter(|status| (100..500).contains(status) || *status == 503)?;
     let plain = |text: &str| !text.chars().any(char::is_control);
     let headers: Vec<_> = lines
         .map(|line| {

@@ -111,7 +111,7 @@ impl Drop for Directory {
 }
 
 fn webui(files: PathBuf) -> Attacked {
-    Attacked::start("/json", |listener| async {
+    Attacked::start("/index.html", |listener| async {
         let store = Store::start().await.unwrap();
         let redis = redis::Client::open(store.url()).unwrap();
         webui::run(listener, redis, files, CancellationToken::new()).await;
@@ -163,6 +163,8 @@ async fn ask_it(webui: SocketAddr, path: Vec<u8>) -> Outcome {
     };
     match head.status {
         200 if is_a_file() => Ok(()),
+        // The store shares a busy machine with all these clients.
+        503 if body.starts_with(b"{\"error\":\"redis is away: ") => Ok(()),
         302 | 307 | 400 | 404 | 405 => {
             if contains(body, SECRET.as_bytes()) {
                 wrong("the secret")

@@ -55,7 +55,7 @@ async fn s1_the_stack_file_deploys_with_ten_workers_that_make_ten_hashes_a_secon
 
     let speed = stack.speed(Duration::from_secs(30)).await.unwrap();
     println!("ten workers: {speed:.2} hashes/s");
-    assert!((0.8..1.03).contains(&(speed / LIMIT)), "{speed}");
+    assert!((0.8..1.05).contains(&(speed / LIMIT)), "{speed}");
 }
 
 /// "Update worker to a slower one and watch the graph step down, task by task. Roll back, and it
@@ -173,7 +173,7 @@ async fn s4_more_replicas_of_rng_lift_the_speed_above_ten_with_no_worker_restart
     stack.scale("rng", 3).await.unwrap();
     let three = stack.speed(Duration::from_secs(15)).await.unwrap();
     println!("one rng: {one:.2} hashes/s, three: {three:.2}");
-    assert!(one / LIMIT < 1.05, "{one}");
+    assert!(one / LIMIT < 1.1, "{one}");
     assert!(three / one > 1.5, "one rng {one}, three {three}");
     assert_eq!(started(), workers);
 }

@@ -8,6 +8,7 @@ pub mod browser;
 pub mod cleanup;
 pub mod command;
 pub mod compose;
+pub mod kubernetes;
 pub mod swarm;
 
 pub use command::{Running, docker, run, sh};

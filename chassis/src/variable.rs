@@ -265,6 +265,14 @@ mod tests {
         });
     }
 
+    const UNITS: &[(&str, u64)] = &[
+        ("ns", 1),
+        ("us", 1000),
+        ("ms", 1_000_000),
+        ("s", 1_000_000_000),
+        ("m", 60_000_000_000),
+    ];
+
     #[test]
     fn any_delay_is_at_most_a_minute_or_is_refused_in_one_line() {
         let delay = delay("100ms");
@@ -276,13 +284,6 @@ mod tests {
                 read.filter(|&time| time <= Duration::from_secs(60)),
             )
         });
-        const UNITS: &[(&str, u64)] = &[
-            ("ns", 1),
-            ("us", 1000),
-            ("ms", 1_000_000),
-            ("s", 1_000_000_000),
-            ("m", 60_000_000_000),
-        ];
         let number = prop_oneof![0..200_u64, any::<u64>()];
         hold(
             CASES,

@@ -14,7 +14,7 @@ use e2e::root;
 use yaml_rust2::{Yaml, YamlLoader, yaml::Hash};
 
 /// The files of the kind that Compose reads.
-const COMPOSE_FILES: [&str; 1] = ["docker-compose.yml"];
+const COMPOSE_FILES: [&str; 2] = ["docker-compose.yml", "docker-stack.yml"];
 
 /// The services that are built here.
 const BUILT: [&str; 4] = ["hasher", "rng", "webui", "worker"];
@@ -44,6 +44,11 @@ fn the_images_are_those_that_are_built_and_the_same_redis() {
         }
     }
     for name in BUILT {
+        let image = &compose("docker-stack.yml")[name]["image"];
+        assert_eq!(
+            text(image),
+            format!("${{REGISTRY-127.0.0.1:5000}}/{name}:${{TAG-latest}}")
+        );
         let build = &compose("docker-compose.yml")[name]["build"];
         assert_eq!(
             *build,

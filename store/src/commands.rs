@@ -104,7 +104,7 @@ impl Keys {
             (b"INCRBY", [key, number]) => increment(self.entry(key), number),
             (b"GET", [key]) => get(self.values.get(*key)),
             // Nothing here lives as long as it would take to expire.
-            (b"SETEX", [key, _seconds, value]) => set(self.entry(key), value),
+            (b"SETEX", [key, _seconds, value]) => Ok(set(self.entry(key), value)),
             (b"HSET", [key, field, value]) => set_field(self.entry(key), field, value),
             (b"HLEN", [key]) => length(self.values.get(*key)),
             (b"HGETALL", [key]) => all_fields(self.values.get(*key)),
@@ -153,9 +153,9 @@ fn get(value: Option<&Value>) -> Result {
     }
 }
 
-fn set(entry: Entry<Vec<u8>, Value>, value: &[u8]) -> Result {
+fn set(entry: Entry<Vec<u8>, Value>, value: &[u8]) -> Reply {
     entry.insert_entry(Value::String(value.to_vec()));
-    Ok(ok())
+    ok()
 }
 
 /// 1 if the field is new, 0 if its value was replaced.

@@ -25,6 +25,7 @@ const OURS: [&str; 4] = ["rng", "hasher", "worker", "webui"];
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// "One command builds all images, starts five services and shows their logs side by side."
+// Fails when worker logs nothing.
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
 async fn c01_up_builds_and_starts_five_services_and_the_log_has_units_of_work_done() {
@@ -55,6 +56,7 @@ async fn c01_up_builds_and_starts_five_services_and_the_log_has_units_of_work_do
 
 /// "The Compose file lists all five services. Four of them have a Dockerfile and the source each in
 /// a directory of its own, the fifth is an official image."
+// Fails when redis is the image of somebody else.
 #[test]
 #[ignore = "needs Compose"]
 fn c02_the_compose_file_builds_four_of_five_services_and_redis_is_the_official_image() {
@@ -78,6 +80,7 @@ fn c02_the_compose_file_builds_four_of_five_services_and_redis_is_the_official_i
 }
 
 /// "We see the worker making requests to rng and hasher: these two show HTTP access logs."
+// Fails when hasher has no access log.
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
 async fn c03_rng_and_hasher_show_access_logs() {
@@ -119,6 +122,7 @@ async fn c04_ps_shows_the_ports_8000_8001_and_8002_published() {
 }
 
 /// "With `--tail 10 --follow` the last ten lines come first, and then what is logged from now on."
+// Fails when worker logs nothing.
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
 async fn c05_logs_that_are_followed_go_on_showing_units_of_work_done() {
@@ -135,6 +139,7 @@ async fn c05_logs_that_are_followed_go_on_showing_units_of_work_done() {
 
 /// "The speed is constant, one hash in 0.3 seconds; but the counter, looked at once a second, moves
 /// by 4, by 4, by 4, by 0."
+// Fails when the counter is updated after each unit: it then moves by 3, by 3, by 3, by 4.
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
 async fn c06_one_worker_makes_3_33_hashes_a_second_and_the_counter_moves_by_4_4_4_0() {
@@ -156,6 +161,7 @@ async fn c06_one_worker_makes_3_33_hashes_a_second_and_the_counter_moves_by_4_4_
 }
 
 /// "Two workers are twice as fast, and three are three times as fast. They use next to no CPU."
+// Fails when worker waits in a busy loop.
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
 async fn c07_two_workers_double_the_speed_three_treble_it_and_they_use_next_to_no_cpu() {
@@ -182,6 +188,7 @@ async fn c07_two_workers_double_the_speed_three_treble_it_and_they_use_next_to_n
 }
 
 /// "With ten workers it is ten a second, not thirty-three: something holds them up."
+// Fails when rng serves several at a time.
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
 async fn c08_ten_workers_make_ten_hashes_a_second_and_never_more_on_average() {
@@ -199,6 +206,7 @@ async fn c08_ten_workers_make_ten_hashes_a_second_and_never_more_on_average() {
 }
 
 /// "Which one is it? `httping` says: rng takes 700 milliseconds, hasher just a few."
+// Fails when rng serves several at a time.
 #[tokio::test]
 #[ignore = "needs a Docker engine and httping"]
 async fn c09_with_ten_workers_rng_takes_700_ms_and_hasher_a_few() {
@@ -206,13 +214,14 @@ async fn c09_with_ten_workers_rng_takes_700_ms_and_hasher_a_few() {
     let (rng, hasher) = (project.url("rng").unwrap(), project.url("hasher").unwrap());
     let look = async || Ok((httping(&rng, 3), httping(&hasher, 3)));
     measure("C9, ms at rng and at hasher", look, |(rng, hasher)| {
-        (550.0..950.0).contains(rng) && *hasher < 30.0 && rng / hasher > 20.0
+        (550.0..950.0).contains(rng) && *hasher < 15.0 && rng / hasher > 20.0
     })
     .await;
 }
 
 /// "Each worker more lets a request to rng wait a tenth of a second longer; from fifteen on it is
 /// over a second."
+// Fails when rng serves several at a time.
 #[tokio::test]
 #[ignore = "needs a Docker engine and httping"]
 async fn c10_each_worker_more_adds_100_ms_at_rng_and_15_pass_a_second() {
@@ -236,6 +245,7 @@ async fn c10_each_worker_more_adds_100_ms_at_rng_and_15_pass_a_second() {
 
 /// "Fifty requests, one after the other: a tenth of a second each. Fifty at a time: each is
 /// dramatically slower, and all together take as long."
+// Fails when rng serves several at a time.
 #[tokio::test]
 #[ignore = "needs a Docker engine and ab"]
 async fn c11_fifty_requests_at_a_time_get_no_more_out_of_rng_than_one_after_the_other() {
@@ -255,6 +265,7 @@ async fn c11_fifty_requests_at_a_time_get_no_more_out_of_rng_than_one_after_the_
 
 /// "hasher sleeps as long as rng does. Fifty requests one after the other take five seconds, fifty
 /// at a time less than one."
+// Fails when hasher serves one at a time.
 #[tokio::test]
 #[ignore = "needs a Docker engine and ab"]
 async fn c12_fifty_hashes_take_five_seconds_one_by_one_and_less_than_one_at_a_time() {
@@ -272,6 +283,7 @@ async fn c12_fifty_hashes_take_five_seconds_one_by_one_and_less_than_one_at_a_ti
 }
 
 /// "rng/10 gives ten random bytes. `/` answers at once, `/1` sleeps."
+// Fails when rng sleeps at `/` too.
 #[tokio::test]
 #[ignore = "needs a Docker engine and curl"]
 async fn c13_rng_gives_ten_bytes_and_sleeps_for_bytes_alone() {
@@ -297,6 +309,7 @@ async fn c13_rng_gives_ten_bytes_and_sleeps_for_bytes_alone() {
 
 /// "`^C` asks the engine to stop the application: it sends TERM to each container. `down` removes
 /// them, and their network."
+// Fails when TERM is ignored.
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
 async fn c14_interrupt_and_stop_send_term_to_every_container_and_down_removes_them() {
@@ -332,6 +345,7 @@ async fn c14_interrupt_and_stop_send_term_to_every_container_and_down_removes_th
 
 /// "Some containers exit immediately. Others take longer: those that do not handle TERM are killed
 /// after ten seconds."
+// Fails when `IGNORE_SIGTERM` is, and when all are deaf.
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
 async fn c14_a_container_that_ignores_term_is_killed_after_the_grace_period() {
@@ -352,6 +366,7 @@ async fn c14_a_container_that_ignores_term_is_killed_after_the_grace_period() {
 }
 
 /// "Without workers nobody asks for anything, and the graph falls to zero. With one it is back."
+// Fails when the probes are in the access log.
 #[tokio::test]
 #[ignore = "needs a Docker engine and Chromium"]
 async fn c15_without_workers_http_goes_quiet_and_the_graph_falls_to_zero() {
@@ -379,6 +394,7 @@ async fn c15_without_workers_http_goes_quiet_and_the_graph_falls_to_zero() {
 
 /// "A new redis knows nothing of the coins that the old one had. The counter begins again, and the
 /// graph recovers by itself."
+// Fails when worker ends at the first failure.
 #[tokio::test]
 #[ignore = "needs a Docker engine and Chromium"]
 async fn c16_a_new_redis_has_no_coins_and_the_graph_recovers_by_itself() {
@@ -406,6 +422,7 @@ async fn c16_a_new_redis_has_no_coins_and_the_graph_recovers_by_itself() {
 }
 
 /// "Two copies of the application, under two names, do not see one another."
+// Fails when the two have one network.
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
 async fn c17_two_projects_do_not_see_one_another() {
@@ -441,6 +458,7 @@ async fn c17_two_projects_do_not_see_one_another() {
 
 /// "Take rng away, or hasher, or redis: the worker complains and tries again, until the name is
 /// back."
+// Fails when worker ends at the first failure.
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
 async fn c18_without_rng_hasher_or_redis_the_worker_retries_until_they_are_back() {
@@ -496,6 +514,7 @@ async fn c18_without_rng_hasher_or_redis_the_worker_retries_until_they_are_back(
 
 /// "Edit the page and reload: there it is. And on an engine elsewhere, without the volume, there is
 /// a page all the same."
+// Fails when webui looks for its files elsewhere, and when the program has no copy of them.
 #[tokio::test]
 #[ignore = "needs a Docker engine and curl"]
 async fn c19_an_edit_of_the_page_shows_at_the_next_reload_and_without_the_volume_it_still_loads() {
@@ -531,6 +550,7 @@ async fn c19_an_edit_of_the_page_shows_at_the_next_reload_and_without_the_volume
 
 /// "Let worker sleep half a second instead of a tenth, in its source or in its environment: the
 /// graph goes down."
+// Fails when worker sleeps 100 ms whatever it is told.
 #[tokio::test]
 #[ignore = "needs a Docker engine, and builds an image"]
 async fn c20_a_longer_delay_of_worker_in_source_or_environment_slows_it_accordingly() {
@@ -570,6 +590,7 @@ async fn c20_a_longer_delay_of_worker_in_source_or_environment_slows_it_accordin
 
 /// "A container can say whether it is well: the probe runs inside it. Let hasher listen on another
 /// port, and it fails."
+// Fails when the probe does not look.
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
 async fn c21_the_health_check_of_hasher_works_and_fails_when_it_listens_on_81() {
@@ -603,6 +624,7 @@ async fn c21_the_health_check_of_hasher_works_and_fails_when_it_listens_on_81() 
 
 /// "Any container on the application's network, `dockercoins_default`, reaches its services by
 /// name."
+// Fails when the network has a name of its own.
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
 async fn c22_a_container_on_the_default_network_reaches_the_services_by_name() {

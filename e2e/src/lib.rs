@@ -3,6 +3,8 @@
 //!
 //! The tests themselves are in `tests/` and ignored by default, since they need a Docker engine, or
 //! a browser.
+// Not where there is no shell.
+#![cfg(unix)]
 
 pub mod browser;
 pub mod cleanup;

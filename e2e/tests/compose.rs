@@ -3,6 +3,7 @@
 //!     cargo test -p e2e --test compose -- --ignored
 //!
 //! `COMPOSE=docker-compose` takes Compose 1.29 in place of `docker compose`.
+#![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;

@@ -2,6 +2,7 @@
 //! diagram of the README. Needs nothing but the files.
 //!
 //!     cargo test -p e2e --test manifests
+#![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
 use std::{

@@ -5,6 +5,7 @@
 //! needs Chromium and its driver: on Debian, `apt install chromium chromium-driver`. `CHROMEDRIVER`
 //! names another driver, `FILES` another directory of the page's files, and `PICTURE` the file for
 //! the picture of the README.
+#![cfg(unix)]
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 mod application;

@@ -8,6 +8,7 @@
 //!
 //! They need a Docker engine, and the clients that the labs use: on Debian, `apt install httping
 //! apache2-utils curl`. Those that look at the page need Chromium and its driver too.
+#![cfg(unix)]
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 mod compose;

@@ -4,6 +4,7 @@
 //!
 //! One test at a time, since they compare speeds. `FAULTS=7` repeats the faults of the run that
 //! printed 7.
+#![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 // The figures are for who runs it with --nocapture.
 #![allow(clippy::print_stdout)]

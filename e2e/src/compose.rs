@@ -84,7 +84,10 @@ impl Project {
             "while docker ps -aq --filter {label} | grep -q .; do
                  docker ps -aq --filter {label} | xargs docker rm -fv
              done
-             docker network ls -q --filter {label} | xargs -r docker network rm
+             for patience in $(seq 60); do
+                 docker network ls -q --filter {label} | grep -q . || break
+                 docker network ls -q --filter {label} | xargs docker network rm || sleep 1
+             done
              docker volume ls -q --filter {label} | xargs -r docker volume rm
              images() {{ docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' '{name}/*'; }}
              for patience in $(seq 60); do

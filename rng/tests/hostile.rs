@@ -135,8 +135,11 @@ fn decoded(segment: &str) -> Vec<u8> {
 #[cfg(unix)]
 #[test]
 fn no_value_forges_a_second_line_of_what_the_program_says() {
-    use std::{ffi::OsStr, os::unix::ffi::OsStrExt, process::Command};
+    use std::{ffi::OsStr, net::TcpListener, os::unix::ffi::OsStrExt, process::Command};
 
+    // If it took the value, it would end here and not serve for ever.
+    let taken = TcpListener::bind("[::]:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
     for (name, value) in [
         ("PORT", &b"80\nrng: all is well"[..]),
         ("PORT", b"\r\x1b[2Jrng: all is well"),
@@ -149,6 +152,7 @@ fn no_value_forges_a_second_line_of_what_the_program_says() {
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_rng"))
             .env_clear()
+            .env("PORT", &port)
             .env(name, OsStr::from_bytes(value))
             .output()
             .unwrap();

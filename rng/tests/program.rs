@@ -27,6 +27,11 @@ fn text(bytes: &[u8]) -> &str {
     str::from_utf8(bytes).unwrap()
 }
 
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
 struct Running {
     child: Child,
     log: Receiver<String>,
@@ -35,12 +40,18 @@ struct Running {
 
 impl Running {
     fn start(mut command: Command) -> Self {
-        // A free port, as far as anybody knows.
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        // Somebody else may take a free port before the program does.
+        for _ in 0..10 {
+            let running = Self::start_on(free_port(), &mut command);
+            if let Ok(line) = running.log.recv_timeout(PATIENCE) {
+                assert!(line.starts_with("INFO Listening on "), "{line}");
+                return running;
+            }
+        }
+        panic!("it does not start");
+    }
+
+    fn start_on(port: u16, command: &mut Command) -> Self {
         let child = command
             .env("PORT", port.to_string())
             .stdout(Stdio::piped())
@@ -54,9 +65,7 @@ impl Running {
                 .map_while(Result::ok)
                 .try_for_each(|line| sender.send(line))
         });
-        let running = Self { child, log, port };
-        assert!(running.line().starts_with("INFO Listening on "));
-        running
+        Self { child, log, port }
     }
 
     /// The next line of the log.

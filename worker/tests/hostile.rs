@@ -2,6 +2,7 @@
 //! values each:
 //!
 //!     PROPTEST_CASES=250000 cargo test --release -p worker --test hostile
+#![allow(clippy::unwrap_used)]
 
 use chassis::testing::{Outcome, hold, is_one_line, values};
 use worker::Config;
@@ -67,4 +68,12 @@ fn any_url_of_redis_is_one_or_is_refused_in_one_line() {
             Err(message) => is_one_line(&message, "REDIS_URL", &value),
         }
     });
+}
+
+#[test]
+fn a_host_outside_ascii_is_refused_whatever_its_case() {
+    for value in ["http://R\u{fc}", "http://R%c3%bc", "http://A%ff"] {
+        let message = read("RNG_URL", value).unwrap_err();
+        is_one_line(&message, "RNG_URL", value).unwrap();
+    }
 }

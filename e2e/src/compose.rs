@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    net::IpAddr,
     path::{Path, PathBuf},
     process::{self, Command},
     sync::OnceLock,
@@ -203,6 +204,20 @@ impl Project {
         let (filter, project) = ("--filter", self.label());
         let ids = docker(&["ps", "-aq", filter, &project, filter, &service])?;
         Ok(ids.lines().map(str::to_owned).collect())
+    }
+
+    /// The address of a service's first container, where this machine reaches it without a proxy of
+    /// the engine in between.
+    ///
+    /// # Errors
+    ///
+    /// When the service does not run.
+    pub fn address(&self, service: &str) -> Result<IpAddr> {
+        let containers = self.containers(service)?;
+        let container = containers.first().context("no container")?;
+        let address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+        let address = docker(&["inspect", "--format", address, container])?;
+        Ok(address.trim().parse()?)
     }
 
     /// What the containers of a service have logged, one after the other.

@@ -1,6 +1,6 @@
 //! Clients that mean no good: the workers go on as before, and memory stays where it was.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result};
 use e2e::{compose::Project, docker, until};
@@ -58,12 +58,12 @@ async fn hundreds_of_hostile_clients_leave_speed_and_memory_as_they_were() {
     until(SOON, async || Ok(project.hashes().await? > 0))
         .await
         .unwrap();
-    let addresses = SERVICES.map(|service| address(&project, service).unwrap());
+    let addresses = SERVICES.map(|service| SocketAddr::new(project.address(service).unwrap(), 80));
     let before = project.speed(TIME).await.unwrap();
     for attack in ATTACKS {
         let mut clients = JoinSet::new();
         for address in addresses.iter().cycle().take(CLIENTS * SERVICES.len()) {
-            clients.spawn(attack_for_ever(attack, address.clone()));
+            clients.spawn(attack_for_ever(attack, *address));
         }
         let speed = project.speed(TIME).await.unwrap() / before;
         let memory = SERVICES.map(|service| memory(&project, service).unwrap());
@@ -74,14 +74,6 @@ async fn hundreds_of_hostile_clients_leave_speed_and_memory_as_they_were() {
         assert!(speed > 0.9);
         assert!(memory.iter().all(|&memory| memory < MAX_MEMORY));
     }
-}
-
-/// Where this machine reaches a service, without a proxy of the engine in between.
-fn address(project: &Project, service: &str) -> Result<String> {
-    let container = &project.containers(service)?[0];
-    let address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
-    let address = docker(&["inspect", "--format", address, container])?;
-    Ok(format!("{}:80", address.trim()))
 }
 
 /// What a service takes, in MiB.
@@ -99,15 +91,15 @@ fn memory(project: &Project, service: &str) -> Result<f64> {
 }
 
 /// Does so again and again, a moment after the service had enough of it.
-async fn attack_for_ever(attack: Attack, address: String) {
+async fn attack_for_ever(attack: Attack, address: SocketAddr) {
     loop {
         sleep(Duration::from_secs_f64(2.0 * fastrand::f64())).await;
         // What the service does about it is its own affair.
-        let _ = attack_once(attack, &address).await;
+        let _ = attack_once(attack, address).await;
     }
 }
 
-async fn attack_once(attack: Attack, address: &str) -> Result<()> {
+async fn attack_once(attack: Attack, address: SocketAddr) -> Result<()> {
     let mut stream = TcpStream::connect(address).await?;
     match attack {
         Attack::Silence => {}

@@ -97,10 +97,8 @@ async fn every_unit_is_counted_once_whatever_a_class_breaks() {
     for worker in project.containers("worker").unwrap() {
         ledger.read(&docker(&["logs", &worker]).unwrap()).unwrap();
     }
-    let redis = &project.containers("redis").unwrap()[0];
-    let address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
-    let address = docker(&["inspect", "--format", address, redis]).unwrap();
-    let redis = redis::Client::open(format!("redis://{}", address.trim())).unwrap();
+    let address = project.address("redis").unwrap();
+    let redis = redis::Client::open(format!("redis://{address}")).unwrap();
     let mut redis = redis.get_multiplexed_async_connection().await.unwrap();
     let hashes: u64 = redis.get("hashes").await.unwrap();
     println!("{ledger:?}, in redis {hashes}");

@@ -124,12 +124,12 @@ async fn more_workers_are_faster_until_rng_is_the_bottleneck() {
     sleep(Duration::from_millis(1200)).await;
     let (one_speed, two_speed, ten_speed) = tokio::join!(one.speed(), two.speed(), ten.speed());
     assert!(
-        (1.6..2.4).contains(&(two_speed / one_speed)),
+        (1.5..2.7).contains(&(two_speed / one_speed)),
         "{one_speed}, {two_speed}"
     );
-    // Three times, and not ten times.
+    // Three times, and not ten times; a busy machine slows down one more than ten.
     assert!(
-        (2.3..3.7).contains(&(ten_speed / one_speed)),
+        (2.0..5.0).contains(&(ten_speed / one_speed)),
         "{one_speed}, {ten_speed}"
     );
     for application in [one, two, ten] {

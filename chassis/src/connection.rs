@@ -5,7 +5,7 @@ use std::{
     io::ErrorKind,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -21,7 +21,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 #[cfg(unix)]
 use tokio::io::Interest;
-use tokio::{net::TcpStream, select, time::timeout};
+use tokio::{
+    net::TcpStream,
+    select,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tracing::debug;
@@ -45,22 +49,45 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// to do so.
 const LAST_MOMENT: Duration = Duration::from_millis(50);
 
-/// Serves a client until it leaves, or until `stop` is cancelled and it has its answer. Sets `asked`
-/// when its first request has come.
+/// Since when a client has not been waiting for an answer; nothing while it is.
+#[derive(Clone)]
+pub(crate) struct Idle(Arc<Mutex<Option<Instant>>>);
+
+impl Idle {
+    pub(crate) fn from_now_on() -> Self {
+        Self(Arc::new(Mutex::new(Some(Instant::now()))))
+    }
+
+    pub(crate) fn since(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn not_during<T>(&self, answer: impl Future<Output = T>) -> T {
+        let set = |since| *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+        set(None);
+        let answer = answer.await;
+        set(Some(Instant::now()));
+        answer
+    }
+}
+
+/// Serves a client until it leaves, or until `stop` is cancelled and it has its answer. Keeps `idle`
+/// up to date.
 pub(crate) async fn serve_connection(
     stream: TcpStream,
     client: SocketAddr,
     router: Router,
-    asked: Arc<AtomicBool>,
+    idle: Idle,
     stop: CancellationToken,
 ) {
     set_options(&stream);
     let hung_up = hung_up(&stream);
+    let asked = AtomicBool::new(false);
     let service = service_fn(|request: hyper::Request<Incoming>| {
         asked.store(true, Ordering::Relaxed);
         let mut request: Request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(ConnectInfo(client));
-        router.clone().oneshot(request)
+        idle.not_during(router.clone().oneshot(request))
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

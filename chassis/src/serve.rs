@@ -1,15 +1,7 @@
 //! Serving HTTP: a listener, a task for each connection, and an end in which nobody who is being
 //! served is cut off.
 
-use std::{
-    collections::VecDeque,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
 use axum::{Router, middleware::from_fn};
 use tokio::{
@@ -20,11 +12,18 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, debug, info, warn};
 
-use crate::{access_log::access_log, connection::serve_connection, health};
+use crate::{
+    access_log::access_log,
+    connection::{Idle, serve_connection},
+    health,
+};
 
 /// The most connections at a time. One more takes the place of one that only stays. Each takes two
 /// file descriptors, and a process has 1024 of them where nobody gave it more.
 const MAX_CONNECTIONS: usize = 400;
+
+/// How long a connection is not idle yet: the request of whoever has just come may be on its way.
+const TIME_TO_ASK: Duration = Duration::from_millis(100);
 
 /// How long those who are being served when the service stops have for taking their answer. Then
 /// they are cut off.
@@ -79,22 +78,29 @@ struct Connections {
 }
 
 struct Connection {
-    /// Whether a whole request has come.
-    asked: Arc<AtomicBool>,
+    idle: Idle,
     task: AbortHandle,
 }
 
 impl Connections {
-    /// Closes a connection if there are too many: the oldest of those that have not asked for
-    /// anything, else the oldest. So whoever comes to ask is served, however many come to stay.
+    /// Closes a connection if there are too many: the one that has been idle for the longest, or, if
+    /// all are being served or have just come, the oldest. So whoever comes to ask is served, however
+    /// many come to stay.
     fn make_room(&mut self, limit: usize) {
         self.oldest_first
             .retain(|connection| !connection.task.is_finished());
         if self.oldest_first.len() < limit {
             return;
         }
-        let silent = |connection: &Connection| !connection.asked.load(Ordering::Relaxed);
-        let leaving = self.oldest_first.iter().position(silent).unwrap_or(0);
+        let idle = self
+            .oldest_first
+            .iter()
+            .enumerate()
+            .filter_map(|(n, connection)| {
+                let since = connection.idle.since()?;
+                (since.elapsed() >= TIME_TO_ASK).then_some((since, n))
+            });
+        let leaving = idle.min().map_or(0, |(_, n)| n);
         if let Some(connection) = self.oldest_first.remove(leaving) {
             debug!("{limit} connections: closing one");
             connection.task.abort();
@@ -110,13 +116,13 @@ impl Connections {
         router: Router,
         stop: CancellationToken,
     ) {
-        let asked = Arc::<AtomicBool>::default();
-        let connection = serve_connection(stream, client, router, asked.clone(), stop);
+        let idle = Idle::from_now_on();
+        let connection = serve_connection(stream, client, router, idle.clone(), stop);
         let task = self
             .tasks
             .spawn(connection.in_current_span())
             .abort_handle();
-        self.oldest_first.push_back(Connection { asked, task });
+        self.oldest_first.push_back(Connection { idle, task });
     }
 
     async fn finish(self) {
@@ -207,15 +213,35 @@ mod tests {
         let mut server = start().await;
         let address = server.address;
         let waiting = server.wait().await;
-        let mut silent = Vec::new();
-        for _ in 0..2 * LIMIT {
-            silent.push(send(address, "GET / HT").await);
+        // Some say nothing, and some nothing more.
+        let mut idle = Vec::new();
+        for text in ["GET / HT", "GET / HTTP/1.1\r\nhost: x\r\n\r\n"].repeat(LIMIT) {
+            idle.push(send(address, text).await);
+            sleep(TIME_TO_ASK / 2).await;
         }
         assert!(ask(address).await.ends_with("at once"));
-        // The first of the silent ones had to go, and not the one that waits for its answer.
-        assert_eq!(read(silent.remove(0)).await, "");
+        // The first of them had to go, and not the one that waits for its answer.
+        assert_eq!(read(idle.remove(0)).await, "");
         server.answer.send(true).unwrap();
         assert!(read(waiting).await.ends_with("waited"));
+    }
+
+    #[tokio::test]
+    async fn whoever_has_just_come_has_time_to_ask() {
+        let address = start().await.address;
+        let mut idle = Vec::new();
+        for _ in 0..LIMIT {
+            idle.push(send(address, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await);
+        }
+        sleep(2 * TIME_TO_ASK).await;
+        let mut newcomers = Vec::new();
+        for _ in 0..LIMIT {
+            newcomers.push(send(address, "").await);
+        }
+        for mut newcomer in newcomers {
+            newcomer.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+            assert!(read(newcomer).await.ends_with("at once"));
+        }
     }
 
     #[tokio::test]

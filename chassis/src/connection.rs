@@ -30,8 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tracing::debug;
 
-/// How long a client may take to send the head of a request, and to think of its next one. Then the
-/// connection is closed.
+/// How long a client may take to send the head of its request. Then the connection is closed.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The most bytes of a head, and of what a client sends before it is its turn.
@@ -92,6 +91,9 @@ pub(crate) async fn serve_connection(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_PATIENCE)
+        // One request a connection: who sends many at once, and comes to stay, gets no more than the
+        // others. The workshop's clients make a new connection each time anyway.
+        .keep_alive(false)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);

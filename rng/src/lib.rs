@@ -11,8 +11,8 @@ use axum::{
     Router,
     body::Body,
     extract::{Path, Request, State},
-    http::{HeaderValue, StatusCode, header},
-    middleware::{Next, from_fn_with_state, map_response},
+    http::{StatusCode, header},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -55,7 +55,6 @@ fn router(delay: Duration, stop: CancellationToken) -> Router {
         .fallback(not_found)
         .with_state(Work { delay, stop })
         .layer(from_fn_with_state(Arc::new(Queue::new()), one_at_a_time))
-        .layer(map_response(no_keep_alive))
 }
 
 struct Queue {
@@ -84,13 +83,6 @@ async fn one_at_a_time(State(queue): State<Arc<Queue>>, request: Request, next: 
     };
     let _turn = queue.turn.lock().await;
     next.run(request).await
-}
-
-/// One request a connection, as in the original: who sends many at once does not stay in the queue.
-async fn no_keep_alive(mut response: Response) -> Response {
-    let close = HeaderValue::from_static("close");
-    response.headers_mut().insert(header::CONNECTION, close);
-    response
 }
 
 async fn index() -> String {

@@ -4,10 +4,8 @@
 
 use std::{fmt::Write, net::SocketAddr, time::Duration};
 
-use chassis::{
-    CancellationToken,
-    testing::{Attacked, Head, Outcome, ask, attack, hostile, pieces, show, targets},
-};
+use chassis::CancellationToken;
+use hostile::{Attacked, Head, Outcome, ask, attack, hostile, pieces, show, targets};
 use proptest::{
     collection::vec,
     prelude::*,

@@ -5,10 +5,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use chassis::{
-    CancellationToken,
-    testing::{Attacked, Outcome, ask, attack, get, hostile, is_one_line, show, targets},
-};
+use chassis::CancellationToken;
+use hostile::{Attacked, Outcome, ask, attack, get, hostile, is_one_line, show, targets};
 use proptest::{prelude::*, sample::select};
 
 const CASES: u32 = 10;

@@ -12,14 +12,11 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use chassis::{
-    CancellationToken,
-    testing::{
-        Attacked, Head, Outcome, ask, attack, get, hold, hostile, is_one_line, show, targets,
-        values,
-    },
+use chassis::CancellationToken;
+use hostile::{
+    Attacked, Head, Outcome, ask, attack, get, hold, hostile, is_one_line, show, targets, values,
 };
-use store::Store;
+use memory_redis::MemoryRedis;
 use webui::Config;
 
 const CASES: u32 = 10;
@@ -112,7 +109,7 @@ impl Drop for Directory {
 
 fn webui(files: PathBuf) -> Attacked {
     Attacked::start("/index.html", |listener| async {
-        let store = Store::start().await.unwrap();
+        let store = MemoryRedis::start().await.unwrap();
         let redis = redis::Client::open(store.url()).unwrap();
         webui::run(listener, redis, files, CancellationToken::new()).await;
     })

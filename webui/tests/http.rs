@@ -9,10 +9,10 @@ use std::{
 };
 
 use chassis::CancellationToken;
+use memory_redis::{MemoryRedis, testing::TestRedis};
 use redis::AsyncCommands;
 use reqwest::{Client, Method, Response, StatusCode, redirect};
 use serde_json::Value;
-use store::{Store, testing::TestStore};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -116,7 +116,7 @@ async fn the_root_leads_to_the_page() {
 
 #[tokio::test]
 async fn json_has_a_number_a_string_or_null_and_a_time() {
-    let store = TestStore::start().await;
+    let store = TestRedis::start().await;
     let webui = Webui::start(&store.url(), "none").await;
     let json = webui.json().await;
     assert_eq!(json["coins"], 0);
@@ -274,7 +274,7 @@ async fn with_a_redis_that_does_not_answer_json_says_so() {
 
 #[tokio::test]
 async fn when_redis_comes_back_so_do_the_numbers() {
-    let store = Store::start().await.unwrap();
+    let store = MemoryRedis::start().await.unwrap();
     let port = store.address().port();
     let webui = Webui::start(&store.url(), "none").await;
     assert_eq!(webui.get("/json").await.status(), StatusCode::OK);
@@ -284,6 +284,6 @@ async fn when_redis_comes_back_so_do_the_numbers() {
         webui.get("/json").await.status(),
         StatusCode::SERVICE_UNAVAILABLE
     );
-    let _new = Store::start_on(port).await.unwrap();
+    let _new = MemoryRedis::start_on(port).await.unwrap();
     assert_eq!(webui.get("/json").await.status(), StatusCode::OK);
 }

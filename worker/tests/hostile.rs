@@ -4,7 +4,7 @@
 //!     PROPTEST_CASES=250000 cargo test --release -p worker --test hostile
 #![allow(clippy::unwrap_used)]
 
-use chassis::testing::{Outcome, hold, is_one_line, values};
+use hostile::{Outcome, hold, is_one_line, values};
 use worker::Config;
 
 const CASES: u32 = 1000;

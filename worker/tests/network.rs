@@ -18,8 +18,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chassis::CancellationToken;
+use memory_redis::{MemoryRedis, testing::TestRedis};
 use redis::AsyncCommands;
-use store::{Store, testing::TestStore};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
@@ -185,19 +185,19 @@ async fn answer_of_exec(redis: &mut TcpStream) -> String {
 }
 
 struct Worker {
-    store: TestStore,
+    store: TestRedis,
     stop: CancellationToken,
     running: JoinHandle<anyhow::Result<()>>,
 }
 
 impl Worker {
     async fn start(rng: &str, hasher: &str) -> Self {
-        let store = TestStore::start().await;
+        let store = TestRedis::start().await;
         let redis = store.url();
         Self::start_with(rng, hasher, store, &redis)
     }
 
-    fn start_with(rng: &str, hasher: &str, store: TestStore, redis: &str) -> Self {
+    fn start_with(rng: &str, hasher: &str, store: TestRedis, redis: &str) -> Self {
         let config = Config {
             rng: rng.to_owned(),
             hasher: hasher.to_owned(),
@@ -337,7 +337,7 @@ async fn an_answer_of_hasher_that_is_not_64_hexadecimal_digits_is_a_failure() {
 async fn it_outlives_a_redis_that_goes_and_comes() {
     let (rng, _) = Answers::start(&[bytes]).await;
     let (hasher, asked) = Answers::start(&[digest]).await;
-    let store = Store::start().await.unwrap();
+    let store = MemoryRedis::start().await.unwrap();
     let port = store.address().port();
     let redis = redis::Client::open(store.url()).unwrap();
     let stop = CancellationToken::new();
@@ -352,7 +352,7 @@ async fn it_outlives_a_redis_that_goes_and_comes() {
     drop(store);
     sleep(Duration::from_millis(1500)).await;
     let before = asked.asked().len();
-    let _new = Store::start_on(port).await.unwrap();
+    let _new = MemoryRedis::start_on(port).await.unwrap();
     until(|| asked.asked().len() > before + 5).await;
     stop.cancel();
     running.await.unwrap().unwrap();
@@ -366,7 +366,7 @@ async fn each_unit_counts_once_whatever_becomes_of_an_update() {
     for fate in [Fate::AnswerIsLost, Fate::ComesLate] {
         let (rng, _) = Answers::start(&[bytes]).await;
         let (hasher, asked) = Answers::start(&[digest]).await;
-        let store = TestStore::start().await;
+        let store = TestRedis::start().await;
         let redis = between(&store.url(), fate).await;
         let worker = Worker::start_with(&rng, &hasher, store, &redis);
         // The second update comes after a second, and is followed by a pause.
@@ -389,7 +389,7 @@ async fn the_program_logs_as_the_workshop_shows_and_writes_its_count_when_term_e
     let coin: Answer = || DIGEST.replacen('1', "0", 1).into_response();
     let (rng, rng_asked) = Answers::start(&[down, bytes]).await;
     let (hasher, hasher_asked) = Answers::start(&[coin, coin, digest]).await;
-    let store = TestStore::start().await;
+    let store = TestRedis::start().await;
     let mut program = Command::new(env!("CARGO_BIN_EXE_worker"))
         .env_clear()
         .envs([

@@ -9,8 +9,8 @@ use std::{
 
 use chassis::CancellationToken;
 use e2e::root;
+use memory_redis::MemoryRedis;
 use standalone::{Config, Listeners};
-use store::Store;
 use tokio::{
     net::TcpListener,
     task::JoinHandle,
@@ -32,7 +32,7 @@ pub(crate) fn files() -> PathBuf {
 pub(crate) struct Application {
     /// Where its page is.
     pub(crate) url: String,
-    store: Option<Store>,
+    store: Option<MemoryRedis>,
     redis_port: u16,
     worker: worker::Config,
     stop: CancellationToken,
@@ -41,7 +41,7 @@ pub(crate) struct Application {
 impl Application {
     /// Runs it with so many workers.
     pub(crate) async fn start(workers: usize) -> Self {
-        let store = Store::start().await.unwrap();
+        let store = MemoryRedis::start().await.unwrap();
         let redis = redis::Client::open(store.url()).unwrap();
         let listeners = Listeners::bind(0).await.unwrap();
         let url = |listener: &TcpListener| format!("http://{}", listener.local_addr().unwrap());
@@ -102,7 +102,7 @@ impl Application {
         let start = Instant::now();
         while self.store.is_none() {
             assert!(start.elapsed() < PATIENCE, "the port of redis is taken");
-            self.store = Store::start_on(self.redis_port).await.ok();
+            self.store = MemoryRedis::start_on(self.redis_port).await.ok();
             sleep(DELAY).await;
         }
     }

@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep};
 /// The root of the repository.
 #[must_use]
 pub fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
 /// Waits until `condition` holds, looking ten times a second, and returns how long it took. A look

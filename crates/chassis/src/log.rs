@@ -137,7 +137,7 @@ mod tests {
     use tracing::{debug, info, info_span, subscriber::with_default};
 
     use super::*;
-    use crate::testing::{hold, is_one_line, values};
+    use hostile::{hold, is_one_line, values};
 
     /// What `act` logs with these variables set.
     fn logged(env: Env, act: impl FnOnce()) -> String {

@@ -4,12 +4,12 @@ use std::{env, process, thread::sleep, time::Duration};
 
 use redis::{Client, Connection, ConnectionAddr};
 
-use crate::Store;
+use crate::MemoryRedis;
 
 /// An empty store that no other test uses.
-pub enum TestStore {
+pub enum TestRedis {
     /// In memory, in this process.
-    Embedded(Store),
+    Embedded(MemoryRedis),
     /// A database of a real Redis.
     Redis(Lease),
 }
@@ -26,7 +26,7 @@ const LEASE_SECONDS: u64 = 120;
 /// How often to look for a free database, every 100 ms.
 const TRIES: u32 = 600;
 
-impl TestStore {
+impl TestRedis {
     /// An empty store.
     ///
     /// # Panics
@@ -36,7 +36,7 @@ impl TestStore {
     pub async fn start() -> Self {
         match env::var("REDIS_URL") {
             Ok(url) if !url.is_empty() => Self::Redis(Lease::take(&url)),
-            _ => Self::Embedded(Store::start().await.expect("a loopback port")),
+            _ => Self::Embedded(MemoryRedis::start().await.expect("a loopback port")),
         }
     }
 

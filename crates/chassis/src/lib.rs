@@ -35,8 +35,6 @@ mod redis;
 mod serve;
 mod signal;
 pub mod start;
-#[cfg(feature = "testing")]
-pub mod testing;
 pub mod variable;
 mod work;
 

@@ -139,7 +139,7 @@ mod tests {
     use proptest::{prelude::*, sample::select};
 
     use super::*;
-    use crate::testing::{Outcome, hold, is_one_line, values};
+    use hostile::{Outcome, hold, is_one_line, values};
 
     /// A quarter of a million, with the build of a release: `PROPTEST_CASES=250000`.
     const CASES: u32 = 500;

@@ -24,12 +24,12 @@ use tokio_util::{
 
 /// A running store. Dropping it ends it, with its connections and its data.
 #[derive(Debug)]
-pub struct Store {
+pub struct MemoryRedis {
     address: SocketAddr,
     _stop_on_drop: DropGuard,
 }
 
-impl Store {
+impl MemoryRedis {
     /// Starts a store on a loopback port that the system chooses.
     ///
     /// # Errors

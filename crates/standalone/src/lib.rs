@@ -7,7 +7,7 @@ use std::{io::ErrorKind, net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use anyhow::{Context, anyhow};
 use chassis::{CancellationToken, Env, Invalid, Program, Redis, Variable, variable};
-use store::Store;
+use memory_redis::MemoryRedis;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span, error, info, info_span};
@@ -133,7 +133,9 @@ pub async fn run(
     let (store, redis) = if let Some(client) = redis {
         (None, client)
     } else {
-        let store = Store::start().await.context("cannot start the store")?;
+        let store = MemoryRedis::start()
+            .await
+            .context("cannot start the store")?;
         let client = redis::Client::open(store.url())?;
         (Some(store), client)
     };

@@ -4,11 +4,11 @@
 
 use std::collections::HashMap;
 
+use memory_redis::testing::TestRedis;
 use redis::{AsyncCommands, ErrorKind, RedisResult, ServerErrorKind, aio::MultiplexedConnection};
-use store::testing::TestStore;
 
-async fn connect() -> (TestStore, MultiplexedConnection) {
-    let store = TestStore::start().await;
+async fn connect() -> (TestRedis, MultiplexedConnection) {
+    let store = TestRedis::start().await;
     let client = redis::Client::open(store.url()).unwrap();
     let connection = client.get_multiplexed_async_connection().await.unwrap();
     (store, connection)
@@ -39,7 +39,7 @@ async fn a_field_is_new_once() {
 
 #[tokio::test]
 async fn many_connections_count_together() {
-    let store = TestStore::start().await;
+    let store = TestRedis::start().await;
     let client = redis::Client::open(store.url()).unwrap();
     let count = |client: redis::Client| async move {
         let mut redis = client.get_multiplexed_async_connection().await.unwrap();

@@ -4,9 +4,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use chassis::CancellationToken;
+use memory_redis::testing::TestRedis;
 use serde_json::Value;
 use standalone::{Config, Listeners};
-use store::testing::TestStore;
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep},
@@ -21,12 +21,12 @@ struct Application {
     hasher: String,
     stop: CancellationToken,
     running: JoinHandle<anyhow::Result<()>>,
-    _store: TestStore,
+    _store: TestRedis,
 }
 
 impl Application {
     async fn start(workers: usize) -> Self {
-        let store = TestStore::start().await;
+        let store = TestRedis::start().await;
         let listeners = Listeners::bind(0).await.unwrap();
         let url = |listener: &tokio::net::TcpListener| {
             format!("http://{}", listener.local_addr().unwrap())
@@ -41,7 +41,7 @@ impl Application {
             workers,
             delay: DELAY,
             redis,
-            files: PathBuf::from("../webui/files"),
+            files: PathBuf::from("../../webui/files"),
         };
         let stop = CancellationToken::new();
         let running = tokio::spawn(standalone::run(listeners, config, stop.clone()));

@@ -1,7 +1,6 @@
-//! hasher: SHA-256 over HTTP, many requests at a time.
+//! hasher: SHA-256 over HTTP, concurrently.
 //!
-//! It sleeps as long as rng does, but for all of them at once: adding workers does not slow it
-//! down.
+//! A request takes as long as at rng, but adding workers does not slow it down.
 
 mod config;
 
@@ -15,20 +14,20 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use chassis::{CancellationToken, simulate_work};
+use chassis::{CancellationToken, Work};
 use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
 use tokio::{net::TcpListener, time::timeout};
 
 pub use config::{Config, PROGRAM};
 
-/// The largest body that is hashed: 64 MiB.
+/// The largest body: 64 MiB.
 const MAX_BODY: usize = 64 * 1024 * 1024;
 
-/// How long a client may take to send its body: the largest one comes at 9 Mbit/s in that time.
-const BODY_PATIENCE: Duration = Duration::from_secs(60);
+/// Beyond it the answer is 408. The largest body needs 9 Mbit/s.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Serves on `listener` until `stop` is cancelled; each request to hash something takes `delay`.
+/// Serves on `listener` until `stop` is cancelled. A `POST` takes `delay`.
 pub async fn run(listener: TcpListener, delay: Duration, stop: CancellationToken) {
     chassis::serve(listener, router(delay, stop.clone()), stop).await;
 }
@@ -38,7 +37,7 @@ fn router(delay: Duration, stop: CancellationToken) -> Router {
         .route("/", get(index).post(hash))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
-        .with_state(Work { delay, stop })
+        .with_state(Work::new(delay, stop))
 }
 
 async fn index() -> String {
@@ -48,27 +47,29 @@ async fn index() -> String {
     )
 }
 
-/// The simulated work, and what cuts it short.
-#[derive(Clone)]
-struct Work {
-    delay: Duration,
-    stop: CancellationToken,
-}
-
 async fn hash(State(work): State<Work>, headers: HeaderMap, body: Body) -> Response {
-    if asks_to_send_too_much(&headers) {
+    if expects_too_large(&headers) {
         return too_large();
     }
-    let digest = match timeout(BODY_PATIENCE, digest(body)).await {
+    let digest = match timeout(BODY_TIMEOUT, digest(body)).await {
         Ok(Ok(digest)) => digest,
-        Ok(Err(refusal)) => return refusal,
+        Ok(Err(response)) => return response,
         Err(_) => return too_slow(),
     };
-    simulate_work(work.delay, &work.stop).await;
+    work.simulate().await;
     ([(header::CONTENT_TYPE, "text/plain")], digest).into_response()
 }
 
-/// Hashes the body while it streams in: memory does not grow with it.
+/// `Expect: 100-continue` with a length: the client has not sent the body yet and need not.
+fn expects_too_large(headers: &HeaderMap) -> bool {
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok());
+    headers.contains_key(header::EXPECT)
+        && length.is_some_and(|length: u64| length > MAX_BODY as u64)
+}
+
+/// Hashes the body as it streams in, so memory does not grow with it.
 async fn digest(mut body: Body) -> Result<String, Response> {
     let mut sha256 = Sha256::new();
     let mut size = 0;
@@ -83,7 +84,8 @@ async fn digest(mut body: Body) -> Result<String, Response> {
         if size <= MAX_BODY {
             sha256.update(&data);
         } else if size > 2 * MAX_BODY {
-            // Until here we went on reading: an answer to somebody who is still sending gets lost.
+            // Drain up to twice the limit: a client that is still sending would lose the 413 to a
+            // reset.
             break;
         }
     }
@@ -91,16 +93,6 @@ async fn digest(mut body: Body) -> Result<String, Response> {
         return Err(too_large());
     }
     Ok(hex(&sha256.finalize()))
-}
-
-/// `Expect: 100-continue` with a length: the client holds the body back until we say that we want
-/// it.
-fn asks_to_send_too_much(headers: &HeaderMap) -> bool {
-    let length = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse().ok());
-    headers.contains_key(header::EXPECT)
-        && length.is_some_and(|length: u64| length > MAX_BODY as u64)
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -123,7 +115,7 @@ fn too_slow() -> Response {
         StatusCode::REQUEST_TIMEOUT,
         format!(
             "the body took too long: the limit is {} s\n",
-            BODY_PATIENCE.as_secs()
+            BODY_TIMEOUT.as_secs()
         ),
     )
         .into_response()
@@ -140,7 +132,7 @@ fn too_large() -> Response {
 async fn not_found() -> (StatusCode, &'static str) {
     (
         StatusCode::NOT_FOUND,
-        "not found: post what is to be hashed to /\n",
+        "not found: POST the data to hash to /\n",
     )
 }
 
@@ -173,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_hash_takes_the_delay_and_the_index_none() {
+    async fn only_a_post_takes_the_delay() {
         let hasher = router(DELAY, CancellationToken::new());
         for (method, delay) in [
             ("POST", DELAY),
@@ -187,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_handles_many_requests_at_a_time() {
+    async fn requests_are_served_concurrently() {
         let hasher = router(DELAY, CancellationToken::new());
         let start = Instant::now();
         tokio::join!(
@@ -199,9 +191,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_does_not_end_is_given_up_after_a_minute() {
+    async fn a_body_that_takes_over_a_minute_is_answered_with_408() {
         let hasher = router(DELAY, CancellationToken::new());
-        // A byte a second.
+        // One byte per second.
         let body = stream::unfold((), async |()| {
             sleep(Duration::from_secs(1)).await;
             Some((Ok::<_, io::Error>("x"), ()))
@@ -210,6 +202,6 @@ mod tests {
         let start = Instant::now();
         let response = hasher.oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::REQUEST_TIMEOUT);
-        assert_eq!(start.elapsed(), BODY_PATIENCE);
+        assert_eq!(start.elapsed(), BODY_TIMEOUT);
     }
 }

@@ -1,11 +1,10 @@
-//! SHA-256 over HTTP, many requests at a time.
+//! SHA-256 over HTTP, concurrently.
 
 use hasher::{Config, PROGRAM};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
+async fn main() {
     let (config, stop) = chassis::start(&PROGRAM, Config::from_env).await;
-    let listener = chassis::listen(config.port)?;
+    let listener = PROGRAM.or_exit(chassis::listen(config.port));
     hasher::run(listener, config.delay, stop).await;
-    Ok(())
 }

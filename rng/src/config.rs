@@ -7,7 +7,7 @@ const DELAY: Variable<Duration> = variable::delay("100ms");
 
 const PORT: Variable<u16> = variable::port();
 
-/// What rng says about itself.
+/// Name, version and variables of rng.
 pub const PROGRAM: Program = Program {
     name: env!("CARGO_PKG_NAME"),
     version: env!("CARGO_PKG_VERSION"),
@@ -25,11 +25,11 @@ pub struct Config {
 }
 
 impl Config {
-    /// The configuration that the environment asks for.
+    /// Reads the environment.
     ///
     /// # Errors
     ///
-    /// When a variable is not valid.
+    /// When a variable is invalid.
     pub fn from_env(env: Env) -> Result<Self, Invalid> {
         Ok(Self {
             port: PORT.read(env)?,

@@ -1,7 +1,7 @@
 //! rng: random bytes over HTTP, **one request at a time**.
 //!
-//! The workshop lets a class hunt for a bottleneck, and this is it: however many ask, one rng
-//! serves ten a second.
+//! The bottleneck that the workshop looks for: one rng serves ten requests a second, whatever the
+//! number of clients.
 
 mod config;
 
@@ -16,7 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use chassis::{CancellationToken, simulate_work};
+use chassis::{CancellationToken, Work};
 use futures_util::stream;
 use rand::{
     TryRng,
@@ -29,20 +29,19 @@ use tokio::{
 
 pub use config::{Config, PROGRAM};
 
-/// The most bytes that one request can ask for: 1 MiB.
+/// The largest response: 1 MiB.
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// The most bytes in memory for a client: the next ones are made once it has taken these.
+/// Chunk size; with backpressure, the memory per client.
 const CHUNK: usize = 16 * 1024;
 
-/// The most requests that wait for their turn; the next is answered with 503. The last one of so
-/// many waits 26 seconds.
+/// Queue length, beyond which the answer is 503. The last of so many waits 26 seconds.
 const MAX_WAITING: usize = 256;
 
-/// What a client that finds the queue full is told: to come again after so many seconds.
+/// The `Retry-After` of that 503, in seconds.
 const RETRY_AFTER: &str = "10";
 
-/// Serves on `listener` until `stop` is cancelled; each request for bytes takes `delay`.
+/// Serves on `listener` until `stop` is cancelled. A request for bytes takes `delay`.
 pub async fn run(listener: TcpListener, delay: Duration, stop: CancellationToken) {
     chassis::serve(listener, router(delay, stop.clone()), stop).await;
 }
@@ -53,15 +52,14 @@ fn router(delay: Duration, stop: CancellationToken) -> Router {
         .route("/{n}", get(random_bytes))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
-        .with_state(Work { delay, stop })
+        .with_state(Work::new(delay, stop))
         .layer(from_fn_with_state(Arc::new(Queue::new()), one_at_a_time))
 }
 
 struct Queue {
-    /// Whoever holds the lock is being served, the others queue for it: tokio's lock is fair, first
-    /// come, first served.
+    /// Held by the request that is served. Tokio's mutex is fair: first come, first served.
     turn: Mutex<()>,
-    /// The places in the queue, the one at its head included.
+    /// A permit per request, queued or served.
     places: Semaphore,
 }
 
@@ -74,9 +72,9 @@ impl Queue {
     }
 }
 
-/// All paths wait in the one queue, `/` too. What waits here is a request that has been read: a
-/// client that is slow to send or to read holds up nobody. One that hangs up is dropped from the
-/// queue, and costs no turn.
+/// All paths share the queue, `/` too. A request enters it when its head has been read, and leaves it
+/// before its body is sent, so slow clients block nobody. A client that disconnects while queued
+/// cancels this future and costs no turn.
 async fn one_at_a_time(State(queue): State<Arc<Queue>>, request: Request, next: Next) -> Response {
     let Ok(_place) = queue.places.try_acquire() else {
         return queue_is_full();
@@ -89,18 +87,11 @@ async fn index() -> String {
     format!("RNG running on {}\n", gethostname::gethostname().display())
 }
 
-/// The simulated work, and what cuts it short.
-#[derive(Clone)]
-struct Work {
-    delay: Duration,
-    stop: CancellationToken,
-}
-
 async fn random_bytes(State(work): State<Work>, Path(n): Path<String>) -> Response {
     if !n.bytes().all(|digit| digit.is_ascii_digit()) {
         return not_found().await.into_response();
     }
-    // A number that does not fit into one is too many bytes as well.
+    // A number that overflows is above the limit too.
     let Some(n) = n.parse().ok().filter(|&n| n <= MAX_BYTES) else {
         return (
             StatusCode::BAD_REQUEST,
@@ -108,7 +99,7 @@ async fn random_bytes(State(work): State<Work>, Path(n): Path<String>) -> Respon
         )
             .into_response();
     };
-    simulate_work(work.delay, &work.stop).await;
+    work.simulate().await;
     let chunks = (0..n)
         .step_by(CHUNK)
         .map(move |sent| random_chunk(CHUNK.min(n - sent)));
@@ -122,7 +113,7 @@ async fn random_bytes(State(work): State<Work>, Path(n): Path<String>) -> Respon
         .into_response()
 }
 
-/// From the operating system. If it has none, which nobody has seen yet, the connection breaks.
+/// From the operating system. An error, which current systems do not have, resets the connection.
 fn random_chunk(size: usize) -> Result<Vec<u8>, SysError> {
     let mut bytes = vec![0; size];
     SysRng.try_fill_bytes(&mut bytes)?;
@@ -133,7 +124,7 @@ fn queue_is_full() -> Response {
     (
         StatusCode::SERVICE_UNAVAILABLE,
         [(header::RETRY_AFTER, RETRY_AFTER)],
-        "the queue is full: come again later\n",
+        "the queue is full: try again later\n",
     )
         .into_response()
 }
@@ -172,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn bytes_take_the_delay_and_nothing_else_does() {
+    async fn only_a_request_for_bytes_takes_the_delay() {
         let rng = rng();
         for (path, delay) in [
             ("/32", DELAY),
@@ -187,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_handles_one_request_at_a_time_first_come_first_served() {
+    async fn requests_are_served_one_at_a_time_in_order_of_arrival() {
         let rng = rng();
         let start = Instant::now();
         let served_at = |path| {
@@ -214,7 +205,7 @@ mod tests {
         for _ in 0..10 {
             let rng = rng.clone();
             tokio::spawn(async move {
-                // A worker: 200 ms elsewhere, then here.
+                // A worker: 200 ms elsewhere, then a request.
                 loop {
                     sleep(2 * DELAY).await;
                     get(&rng, "/32").await;
@@ -231,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_leaves_the_queue_costs_no_turn() {
+    async fn a_request_cancelled_while_queued_costs_no_turn() {
         let rng = rng();
         let start = Instant::now();
         let first = tokio::spawn({
@@ -239,7 +230,7 @@ mod tests {
             async move { get(&rng, "/1").await }
         });
         sleep(DELAY / 10).await;
-        // It queues, and gives up before its turn comes.
+        // Queued, and cancelled before its turn.
         assert!(timeout(DELAY / 10, get(&rng, "/2")).await.is_err());
         get(&rng, "/3").await;
         assert_eq!(start.elapsed(), 2 * DELAY);
@@ -247,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_queue_that_is_full_turns_away_the_next_and_says_when_to_come_again() {
+    async fn a_full_queue_answers_503_with_retry_after() {
         let rng = rng();
         for _ in 0..=MAX_WAITING {
             let rng = rng.clone();
@@ -260,7 +251,7 @@ mod tests {
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers()["retry-after"], RETRY_AFTER);
         assert_eq!(start.elapsed(), Duration::ZERO);
-        // One turn later there is a place again.
+        // One turn later there is room again.
         sleep(DELAY).await;
         assert_eq!(get(&rng, "/32").await, StatusCode::OK);
     }

@@ -3,9 +3,8 @@
 use rng::{Config, PROGRAM};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
+async fn main() {
     let (config, stop) = chassis::start(&PROGRAM, Config::from_env).await;
-    let listener = chassis::listen(config.port)?;
+    let listener = PROGRAM.or_exit(chassis::listen(config.port));
     rng::run(listener, config.delay, stop).await;
-    Ok(())
 }

@@ -6,19 +6,19 @@ const PORT: Variable<u16> = variable::port();
 const REDIS_URL: Variable<redis::Client> = Redis::url("redis://redis");
 const FILES: Variable<PathBuf> = files("files");
 
-/// The variable that says where the page's files are.
+/// `FILES`, the directory of the page. A missing one is valid: the page is also embedded.
 #[must_use]
 pub const fn files(default: &'static str) -> Variable<PathBuf> {
     Variable {
         name: "FILES",
         default,
-        about: "the directory of the page; what is not there comes from the program itself",
+        about: "the directory of the page; missing files are served from the program",
         expected: "the path of a directory",
         parse: |value| Some(PathBuf::from(value)).filter(|path| !path.is_file()),
     }
 }
 
-/// What webui says about itself.
+/// Name, version and variables of webui.
 pub const PROGRAM: Program = Program {
     name: env!("CARGO_PKG_NAME"),
     version: env!("CARGO_PKG_VERSION"),
@@ -31,18 +31,18 @@ pub const PROGRAM: Program = Program {
 pub struct Config {
     /// The port to listen on.
     pub port: u16,
-    /// Where redis is.
+    /// The client of redis.
     pub redis: redis::Client,
-    /// The directory of the page's files. It need not be there.
+    /// The directory of the page, which need not exist.
     pub files: PathBuf,
 }
 
 impl Config {
-    /// The configuration that the environment asks for.
+    /// Reads the environment.
     ///
     /// # Errors
     ///
-    /// When a variable is not valid.
+    /// When a variable is invalid.
     pub fn from_env(env: Env) -> Result<Self, Invalid> {
         Ok(Self {
             port: PORT.read(env)?,

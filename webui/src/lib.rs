@@ -1,4 +1,4 @@
-//! webui: the page, and the numbers that it draws.
+//! webui: the page, and the counters that it plots.
 
 mod config;
 
@@ -9,30 +9,31 @@ use std::{
 };
 
 use axum::{
-    Router,
+    Json, Router,
     extract::{Path, Request, State, rejection::PathRejection},
     http::{HeaderValue, StatusCode, header},
     middleware::map_response,
     response::{IntoResponse, Response},
     routing::get,
 };
-use chassis::{CancellationToken, Redis};
+use chassis::{CancellationToken, Redis, chain};
 use include_dir::{Dir, include_dir};
 use serde::Serialize;
+use serde_json::json;
 use tokio::{net::TcpListener, sync::Mutex, time::timeout};
 use tower_http::services::ServeFile;
 use tracing::warn;
 
 pub use config::{Config, PROGRAM, files};
 
-/// How long the page waits for its numbers: it asks again each second.
-const PATIENCE: Duration = Duration::from_millis(1500);
+/// Response timeout of redis: `/json` answers within 2 s.
+const REDIS_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// The page is made of its own files and nothing else, so an inline script in it does not run.
+/// The page loads its own files only; inline scripts and styles are blocked.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Serves on `listener` until `stop` is cancelled; `files` need not be there.
+/// Serves on `listener` until `stop` is cancelled. `files` need not exist.
 pub async fn run(
     listener: TcpListener,
     redis: redis::Client,
@@ -45,7 +46,7 @@ pub async fn run(
 fn router(redis: Redis, files: PathBuf) -> Router {
     Router::new()
         .route("/", get(index))
-        .route("/json", get(numbers))
+        .route("/json", get(counters))
         .route(
             "/{*path}",
             get(move |path, request| file(files, path, request)),
@@ -59,53 +60,36 @@ async fn index() -> impl IntoResponse {
     (StatusCode::FOUND, [(header::LOCATION, "/index.html")])
 }
 
-/// What the page asks for once a second. It computes the speed itself.
-#[derive(Debug, Serialize)]
-struct Numbers {
-    /// The entries of the wallet.
+/// Polled by the page once a second; the page computes the speed itself.
+#[derive(Serialize)]
+struct Counters {
+    /// Entries of the wallet.
     coins: u64,
-    /// The counter, as Redis keeps it: a string, or nothing before the first unit of work.
+    /// The counter as Redis stores it: a string, or null before the first unit of work.
     hashes: Option<String>,
     /// Unix time in seconds.
     now: f64,
 }
 
-#[derive(Debug, Serialize)]
-struct Failure {
-    error: String,
-}
-
-async fn numbers(State(redis): State<Arc<Mutex<Redis>>>) -> Response {
-    let ask = async {
+async fn counters(State(redis): State<Arc<Mutex<Redis>>>) -> Response {
+    let query = async {
         let mut redis = redis.lock().await;
         redis
             .query(redis::pipe().hlen("wallet").get("hashes"))
             .await
     };
-    let answer = timeout(PATIENCE, ask)
-        .await
-        .unwrap_or_else(|elapsed| Err(elapsed.into()));
-    match answer {
-        Ok((coins, hashes)) => json(
-            StatusCode::OK,
-            &Numbers {
-                coins,
-                hashes,
-                now: now(),
-            },
-        ),
-        Err(error) => {
-            warn!("no numbers for the page: {error:#}");
-            let error = format!("redis is away: {error:#}");
-            json(StatusCode::SERVICE_UNAVAILABLE, &Failure { error })
+    let reply = timeout(REDIS_TIMEOUT, query).await;
+    match reply.unwrap_or_else(|elapsed| Err(elapsed.into())) {
+        Ok((coins, hashes)) => {
+            let now = now();
+            Json(Counters { coins, hashes, now }).into_response()
         }
-    }
-}
-
-fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    match serde_json::to_string(body) {
-        Ok(text) => (status, [(header::CONTENT_TYPE, "application/json")], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+        Err(error) => {
+            let error = chain(&error);
+            warn!("no counters for the page: {error}");
+            let body = json!({ "error": format!("redis is away: {error}") });
+            (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+        }
     }
 }
 
@@ -116,7 +100,7 @@ fn now() -> f64 {
         .as_secs_f64()
 }
 
-/// An edit shows at the next reload, and the page takes nothing from anywhere else.
+/// No caching: an edit shows at the next reload.
 async fn with_headers(mut response: Response) -> Response {
     for (name, value) in [
         (header::CACHE_CONTROL, "no-store"),
@@ -131,14 +115,14 @@ async fn with_headers(mut response: Response) -> Response {
     response
 }
 
-/// What lies on disk comes first, so that an edit shows at the next reload. What is not there, or
-/// cannot be read, comes from the program.
+/// Files on disk take precedence, so that an edit shows at the next reload. Missing or unreadable
+/// ones are served from the program.
 async fn file(
     files: PathBuf,
     path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
-    // What is not UTF-8 is the name of no file of ours.
+    // None of our file names is invalid UTF-8.
     let Ok(Path(path)) = path else {
         return not_found().await.into_response();
     };
@@ -151,23 +135,22 @@ async fn file(
     embedded_file(&path).await
 }
 
-/// The file of this name, if it lies in `files`: neither `..` nor a link leads out of there. What is
-/// no file, such as a pipe, could be read for ever.
+/// The regular file of this name within `files`, without following `..` or links out of it. Reading
+/// from a pipe could block.
 fn file_within(files: &FilePath, name: &str) -> Option<PathBuf> {
     let file = files.join(name).canonicalize().ok()?;
     let metadata = file.metadata().ok()?;
-    // An HTTP date begins in 1970, and tower-http panics over an older file.
+    // tower-http panics on a modification time before 1970, which no HTTP date can express.
     let has_http_date = metadata.modified().ok()? >= SystemTime::UNIX_EPOCH;
     let within = file.starts_with(files.canonicalize().ok()?);
     (within && metadata.is_file() && has_http_date).then_some(file)
 }
 
-/// The copy of `files/` in the program: the page loads also where there is no volume, such as on a
-/// remote engine.
-static FILES: Dir = include_dir!("$CARGO_MANIFEST_DIR/files");
+/// `files/` within the program, for when there is no volume, as on a remote engine.
+static EMBEDDED: Dir = include_dir!("$CARGO_MANIFEST_DIR/files");
 
 async fn embedded_file(path: &str) -> Response {
-    match FILES.get_file(path) {
+    match EMBEDDED.get_file(path) {
         Some(file) => {
             let kind = mime_guess::from_path(path).first_or_octet_stream();
             ([(header::CONTENT_TYPE, kind.as_ref())], file.contents()).into_response()

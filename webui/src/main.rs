@@ -1,11 +1,10 @@
-//! The page, and the numbers that it draws.
+//! The page, and the counters that it plots.
 
 use webui::{Config, PROGRAM};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
+async fn main() {
     let (config, stop) = chassis::start(&PROGRAM, Config::from_env).await;
-    let listener = chassis::listen(config.port)?;
+    let listener = PROGRAM.or_exit(chassis::listen(config.port));
     webui::run(listener, config.redis, config.files, stop).await;
-    Ok(())
 }

@@ -5,15 +5,14 @@ use reqwest::Url;
 
 use crate::services::{HASHER, REDIS, RNG};
 
-/// The simulated work of a unit, beside what rng and hasher take. Change it, rebuild, watch the
-/// graph.
+/// The simulated work of a unit, besides that of rng and hasher. Change it, rebuild, watch the graph.
 const DELAY: Variable<Duration> = variable::delay("100ms");
 
-const RNG_URL: Variable<String> = url("RNG_URL", RNG, "where rng is");
-const HASHER_URL: Variable<String> = url("HASHER_URL", HASHER, "where hasher is");
+const RNG_URL: Variable<String> = url("RNG_URL", RNG, "the URL of rng");
+const HASHER_URL: Variable<String> = url("HASHER_URL", HASHER, "the URL of hasher");
 const REDIS_URL: Variable<redis::Client> = Redis::url(REDIS);
 
-/// What worker says about itself.
+/// Name, version and variables of worker.
 pub const PROGRAM: Program = Program {
     name: env!("CARGO_PKG_NAME"),
     version: env!("CARGO_PKG_VERSION"),
@@ -29,22 +28,22 @@ pub const PROGRAM: Program = Program {
 /// The configuration of worker.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where rng is: an `http://` URL that does not end with a slash.
+    /// The URL of rng: `http://`, without a trailing slash.
     pub rng: String,
-    /// Where hasher is: an `http://` URL that does not end with a slash.
+    /// The URL of hasher: `http://`, without a trailing slash.
     pub hasher: String,
-    /// Where redis is.
+    /// The client of redis.
     pub redis: redis::Client,
     /// The simulated work of a unit.
     pub delay: Duration,
 }
 
 impl Config {
-    /// The configuration that the environment asks for.
+    /// Reads the environment.
     ///
     /// # Errors
     ///
-    /// When a variable is not valid.
+    /// When a variable is invalid.
     pub fn from_env(env: Env) -> Result<Self, Invalid> {
         Ok(Self {
             rng: RNG_URL.read(env)?,
@@ -76,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_the_bare_names_of_the_services() {
+    fn the_defaults_are_the_bare_service_names() {
         let config = Config::from_env(&|_| None).unwrap();
         assert_eq!(config.rng, "http://rng");
         assert_eq!(config.hasher, "http://hasher");
@@ -88,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_http_and_may_have_a_port_and_a_path() {
+    fn a_url_is_http_with_an_optional_port_and_path() {
         for (value, url) in [
             ("http://localhost:8001", "http://localhost:8001"),
             ("http://[::1]:8001/", "http://[::1]:8001"),
@@ -109,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_valid_is_named() {
+    fn an_invalid_variable_is_named() {
         for (name, value) in [
             ("RNG_URL", "rng"),
             ("HASHER_URL", "https://hasher"),

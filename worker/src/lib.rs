@@ -1,4 +1,4 @@
-//! worker: the loop. Asks rng for random bytes, asks hasher for their digest, counts in redis.
+//! worker: the loop. Gets random bytes from rng, their digest from hasher, and counts in redis.
 
 mod config;
 mod services;
@@ -6,58 +6,61 @@ mod services;
 use std::time::Duration;
 
 use anyhow::Result;
-use chassis::{CancellationToken, simulate_work};
-use tokio::time::{Instant, sleep, timeout};
+use chassis::{CancellationToken, Redis, Work, chain};
+use tokio::{
+    select,
+    time::{Instant, sleep, timeout},
+};
 use tracing::{debug, error, info};
 
 pub use config::{Config, PROGRAM};
-use services::{Network, Services};
+use services::{RemoteServices, Services};
 
-/// The counter is updated between two units, once this has passed since the last update. No timer
-/// beside the loop: that is why the counter, looked at once a second, moves by 4, by 4, by 4, by 0,
-/// which the workshop explains at length.
-const INTERVAL: Duration = Duration::from_secs(1);
+/// The counter is updated between two units, once this has passed since the last update, and not by
+/// a timer: that is why the counter, polled once a second, moves by 4, by 4, by 4, by 0.
+const UPDATE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The pause after a failure; it doubles with each failure in a row.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The pause after a failure. It doubles with each consecutive failure.
+const MIN_PAUSE: Duration = Duration::from_millis(500);
 
-/// The longest pause after a failure.
-const LAST_PAUSE: Duration = Duration::from_secs(10);
+/// The upper bound of that pause.
+const MAX_PAUSE: Duration = Duration::from_secs(10);
 
-/// How long the unit in hand may take once the worker is to stop.
-const GRACE: Duration = Duration::from_millis(300);
+/// Graceful-shutdown timeout for the current unit.
+const SHUTDOWN_GRACE: Duration = Duration::from_millis(300);
 
-/// How long the last update may take then.
-const LAST_GRACE: Duration = Duration::from_millis(500);
+/// Timeout for the last update of the counter.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Works until `stop` is cancelled. Nothing that fails ends it: it says what it was, pauses and
-/// tries again.
+/// Works until `stop` is cancelled. A failure is logged and retried after a pause.
 ///
 /// # Errors
 ///
-/// When there can be no HTTP client here at all.
+/// When no HTTP client can be created.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<()> {
-    let delay = config.delay;
-    Worker::new(Network::new(config)?, delay).run(&stop).await;
+    let services = RemoteServices::new(config.rng, config.hasher, Redis::new(config.redis))?;
+    Worker::new(services, config.delay, stop)
+        .run_until_stopped()
+        .await;
     Ok(())
 }
 
-/// What a failure must not lose: units and coins stay here until they are in redis. So a unit may
-/// also be given up at any point.
+/// Unacknowledged progress: units and coins stay here until redis has them. So units are
+/// cancel-safe.
 struct Worker<S> {
     services: S,
-    /// The simulated work of a unit.
-    delay: Duration,
+    work: Work,
+    stop: CancellationToken,
     /// Units of work that are not in the counter yet.
     units_done: u64,
     /// A coin that is not in the wallet yet.
     coin: Option<Coin>,
-    /// Updates of the counter so far. One that failed is tried again as it was: between two tries no
-    /// unit is done.
-    updates: u64,
-    /// When the counter was last updated.
+    /// The sequence number of the next update. A failed update is retried unchanged: no unit is done
+    /// in between.
+    update: u64,
+    /// The time of the last update.
     updated: Option<Instant>,
-    /// How long to wait after the next failure.
+    /// The pause after the next failure.
     pause: Duration,
 }
 
@@ -67,57 +70,58 @@ struct Coin {
 }
 
 impl<S: Services> Worker<S> {
-    fn new(services: S, delay: Duration) -> Self {
+    fn new(services: S, delay: Duration, stop: CancellationToken) -> Self {
         Self {
             services,
-            delay,
+            work: Work::new(delay, stop.clone()),
+            stop,
             units_done: 0,
             coin: None,
-            updates: 0,
+            update: 0,
             updated: None,
-            pause: FIRST_PAUSE,
+            pause: MIN_PAUSE,
         }
     }
 
-    async fn run(mut self, stop: &CancellationToken) {
+    async fn run_until_stopped(mut self) {
+        let stop = self.stop.clone();
         while !stop.is_cancelled() {
-            let worked = tokio::select! {
-                worked = self.work_loop(stop) => worked,
-                () = grace_after(stop) => break,
+            let result = select! {
+                result = self.work_loop() => result,
+                () = shutdown_grace(&stop) => break,
             };
-            let Err(failure) = worked else { break };
-            error!("{failure:#}");
+            let Err(failure) = result else { break };
+            error!("{}", chain(&failure));
             if !stop.is_cancelled() {
                 info!("Waiting {}s and restarting.", self.pause.as_secs_f32());
                 stop.run_until_cancelled(sleep(self.pause)).await;
-                self.pause = LAST_PAUSE.min(self.pause * 2);
+                self.pause = MAX_PAUSE.min(self.pause * 2);
             }
         }
-        self.leave().await;
+        self.flush().await;
     }
 
-    /// Returns when the worker is to stop, or when something fails.
-    async fn work_loop(&mut self, stop: &CancellationToken) -> Result<()> {
-        self.store_coin().await?;
-        while !stop.is_cancelled() {
+    async fn work_loop(&mut self) -> Result<()> {
+        self.put_coin().await?;
+        while !self.stop.is_cancelled() {
             if self
                 .updated
-                .is_none_or(|updated| updated.elapsed() >= INTERVAL)
+                .is_none_or(|updated| updated.elapsed() >= UPDATE_INTERVAL)
             {
                 self.update_counter().await?;
             }
-            self.work_once(stop).await?;
+            self.work_once().await?;
         }
         Ok(())
     }
 
-    async fn work_once(&mut self, stop: &CancellationToken) -> Result<()> {
+    async fn work_once(&mut self) -> Result<()> {
         debug!("Doing one unit of work");
-        simulate_work(self.delay, stop).await;
+        self.work.simulate().await;
         let random_bytes = self.services.get_random_bytes().await?;
         let digest = self.services.hash_bytes(random_bytes).await?;
         self.units_done += 1;
-        self.pause = FIRST_PAUSE;
+        self.pause = MIN_PAUSE;
         if !digest.starts_with('0') {
             debug!("No coin found");
             return Ok(());
@@ -127,14 +131,14 @@ impl<S: Services> Worker<S> {
             digest,
             bytes: random_bytes,
         });
-        self.store_coin().await
+        self.put_coin().await
     }
 
-    async fn store_coin(&mut self) -> Result<()> {
+    async fn put_coin(&mut self) -> Result<()> {
         let Some(coin) = &self.coin else {
             return Ok(());
         };
-        let new = self.services.store_coin(&coin.digest, &coin.bytes).await?;
+        let new = self.services.hset_wallet(&coin.digest, &coin.bytes).await?;
         if !new {
             info!("We already had that coin");
         }
@@ -148,36 +152,38 @@ impl<S: Services> Worker<S> {
             self.units_done
         );
         self.services
-            .update_counter(self.units_done, self.updates)
+            .incrby_hashes(self.units_done, self.update)
             .await?;
         self.units_done = 0;
-        self.updates += 1;
+        self.update += 1;
         self.updated = Some(Instant::now());
         Ok(())
     }
 
-    /// Writes what is not in redis yet, if redis can be reached.
-    async fn leave(mut self) {
+    /// Writes unacknowledged progress, or logs how much of it is lost.
+    async fn flush(mut self) {
         let write = async {
-            self.store_coin().await?;
+            self.put_coin().await?;
             if self.units_done > 0 {
                 self.update_counter().await
             } else {
                 Ok(())
             }
         };
-        let failure = match timeout(LAST_GRACE, write).await {
-            Ok(Ok(())) => return,
-            Ok(Err(failure)) => failure,
-            Err(elapsed) => elapsed.into(),
-        };
-        error!("{} units of work are lost: {failure:#}", self.units_done);
+        let result = timeout(FLUSH_TIMEOUT, write).await;
+        if let Err(failure) = result.unwrap_or_else(|elapsed| Err(elapsed.into())) {
+            error!(
+                "{} units of work are lost: {}",
+                self.units_done,
+                chain(&failure)
+            );
+        }
     }
 }
 
-async fn grace_after(stop: &CancellationToken) {
+async fn shutdown_grace(stop: &CancellationToken) {
     stop.cancelled().await;
-    sleep(GRACE).await;
+    sleep(SHUTDOWN_GRACE).await;
 }
 
 #[cfg(test)]
@@ -194,49 +200,45 @@ mod tests {
 
     const DELAY: Duration = Duration::from_millis(100);
 
-    /// Services without a network, on which the tests look and which they break.
+    /// In-process services, which tests inspect and break.
     #[derive(Clone, Default)]
-    struct Fake(Arc<Mutex<State>>);
+    struct FakeServices(Arc<Mutex<State>>);
 
     #[derive(Default)]
     struct State {
-        /// What hasher gives, once, before it gives digests that are no coin.
+        /// The next digests of hasher; after them it returns one that is no coin.
         digests: Vec<&'static str>,
-        /// The digests that hasher has given.
+        /// Digests returned by hasher.
         hashed: u64,
-        /// When rng was asked.
-        asked: Vec<Instant>,
-        /// How long rng takes.
+        /// The times of the requests to rng.
+        requests: Vec<Instant>,
+        /// Time in rng's queue.
         queue: Duration,
-        rng_is_away: bool,
-        redis_is_away: bool,
-        answers_of_redis_are_lost: bool,
+        rng_down: bool,
+        redis_down: bool,
+        redis_replies_lost: bool,
         hashes: u64,
         last_update: Option<u64>,
         updates: Vec<u64>,
         wallet: HashMap<String, Vec<u8>>,
     }
 
-    impl Fake {
+    impl FakeServices {
         fn state(&self) -> MutexGuard<'_, State> {
             self.0.lock().unwrap()
         }
 
         fn start(&self) -> (CancellationToken, JoinHandle<()>) {
             let stop = CancellationToken::new();
-            let worker = Worker::new(self.clone(), DELAY);
-            let running = tokio::spawn({
-                let stop = stop.clone();
-                async move { worker.run(&stop).await }
-            });
-            (stop, running)
+            let worker = Worker::new(self.clone(), DELAY, stop.clone());
+            (stop, tokio::spawn(worker.run_until_stopped()))
         }
     }
 
-    impl Services for Fake {
+    impl Services for FakeServices {
         async fn get_random_bytes(&self) -> Result<[u8; 32]> {
-            self.state().asked.push(Instant::now());
-            ensure!(!self.state().rng_is_away, "rng is away");
+            self.state().requests.push(Instant::now());
+            ensure!(!self.state().rng_down, "rng is down");
             let queue = self.state().queue;
             sleep(DELAY + queue).await;
             Ok([7; 32])
@@ -249,21 +251,21 @@ mod tests {
             Ok(state.digests.pop().unwrap_or("1234567890").to_owned())
         }
 
-        async fn update_counter(&mut self, units: u64, number: u64) -> Result<()> {
+        async fn incrby_hashes(&mut self, units: u64, update: u64) -> Result<()> {
             let mut state = self.state();
-            ensure!(!state.redis_is_away, "redis is away");
-            if state.last_update != Some(number) {
-                state.last_update = Some(number);
+            ensure!(!state.redis_down, "redis is down");
+            if state.last_update != Some(update) {
+                state.last_update = Some(update);
                 state.hashes += units;
                 state.updates.push(units);
             }
-            ensure!(!state.answers_of_redis_are_lost, "the answer is lost");
+            ensure!(!state.redis_replies_lost, "the reply is lost");
             Ok(())
         }
 
-        async fn store_coin(&mut self, digest: &str, bytes: &[u8]) -> Result<bool> {
+        async fn hset_wallet(&mut self, digest: &str, bytes: &[u8]) -> Result<bool> {
             let mut state = self.state();
-            ensure!(!state.redis_is_away, "redis is away");
+            ensure!(!state.redis_down, "redis is down");
             Ok(state
                 .wallet
                 .insert(digest.to_owned(), bytes.to_vec())
@@ -277,15 +279,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_unit_takes_0_3_s_so_the_speed_is_3_33() {
-        let services = Fake::default();
+        let services = FakeServices::default();
         services.start();
         sleep(seconds(60.1)).await;
         assert_eq!(services.state().hashed, 200);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn looked_at_once_a_second_the_counter_moves_by_4_or_not_at_all() {
-        let services = Fake::default();
+    async fn polled_once_a_second_the_counter_moves_by_4_or_0() {
+        let services = FakeServices::default();
         services.start();
         sleep(seconds(0.5)).await;
         let mut moves = Vec::new();
@@ -294,13 +296,13 @@ mod tests {
             sleep(seconds(1.0)).await;
             moves.push(services.state().hashes - before);
         }
-        // An update each 1.2 s, so in six seconds one has none.
+        // An update every 1.2 s, so one second in six has none.
         assert_eq!(moves, [4, 4, 0, 4, 4, 4, 4, 4, 0, 4, 4, 4]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_update_comes_at_once_and_is_0() {
-        let services = Fake::default();
+    async fn the_first_update_is_immediate_and_0() {
+        let services = FakeServices::default();
         services.start();
         sleep(seconds(2.5)).await;
         assert_eq!(services.state().updates, [0, 4, 4]);
@@ -308,7 +310,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_digest_that_begins_with_0_is_a_coin() {
-        let services = Fake::default();
+        let services = FakeServices::default();
         services.state().digests = vec!["10aaaaaaaa", "0bbbbbbbbb", "aaaaaaaaa0"];
         services.start();
         sleep(seconds(1.0)).await;
@@ -318,16 +320,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_failures_it_waits_from_half_a_second_doubling_up_to_ten() {
-        let services = Fake::default();
-        services.state().rng_is_away = true;
+    async fn the_pause_doubles_from_half_a_second_to_ten_seconds() {
+        let services = FakeServices::default();
+        services.state().rng_down = true;
         services.start();
         sleep(seconds(60.0)).await;
-        let pauses = |services: &Fake| -> Vec<f64> {
-            // A tenth of a second passes between the pause and the next question.
+        let pauses = |services: &FakeServices| -> Vec<f64> {
+            // The delay precedes each request.
             services
                 .state()
-                .asked
+                .requests
                 .windows(2)
                 .map(|two| (two[1] - two[0]).saturating_sub(DELAY).as_secs_f64())
                 .collect()
@@ -337,26 +339,26 @@ mod tests {
             [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
         );
 
-        // A unit that succeeds ends the row.
-        services.state().rng_is_away = false;
+        // A successful unit resets the pause.
+        services.state().rng_down = false;
         sleep(seconds(20.0)).await;
-        services.state().rng_is_away = true;
+        services.state().rng_down = true;
         sleep(DELAY * 3).await;
-        services.state().asked.clear();
+        services.state().requests.clear();
         sleep(seconds(10.0)).await;
         assert_eq!(pauses(&services)[..3], [1.0, 2.0, 4.0]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn units_and_coins_outlive_a_failure_of_redis() {
-        let services = Fake::default();
+    async fn units_and_coins_survive_an_outage_of_redis() {
+        let services = FakeServices::default();
         services.start();
         sleep(seconds(5.0)).await;
-        services.state().redis_is_away = true;
+        services.state().redis_down = true;
         services.state().digests = vec!["0ccccccccc"];
         sleep(seconds(30.0)).await;
         assert!(services.state().wallet.is_empty());
-        services.state().redis_is_away = false;
+        services.state().redis_down = false;
         sleep(seconds(15.0)).await;
         let state = services.state();
         assert!(state.wallet.contains_key("0ccccccccc"));
@@ -371,13 +373,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_update_whose_answer_is_lost_counts_once() {
-        let services = Fake::default();
+    async fn an_update_whose_reply_is_lost_counts_once() {
+        let services = FakeServices::default();
         let (stop, running) = services.start();
         sleep(seconds(2.0)).await;
-        services.state().answers_of_redis_are_lost = true;
+        services.state().redis_replies_lost = true;
         sleep(seconds(20.0)).await;
-        services.state().answers_of_redis_are_lost = false;
+        services.state().redis_replies_lost = false;
         sleep(seconds(20.0)).await;
         stop.cancel();
         running.await.unwrap();
@@ -387,41 +389,45 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn once_stopped_it_finishes_the_unit_in_hand_and_writes_its_count() {
-        let services = Fake::default();
+    async fn when_stopped_it_finishes_the_current_unit_and_flushes_its_count() {
+        let services = FakeServices::default();
         let (stop, running) = services.start();
         sleep(seconds(2.05)).await;
         let start = Instant::now();
         stop.cancel();
         running.await.unwrap();
-        assert!(start.elapsed() <= GRACE, "{:?}", start.elapsed());
+        assert!(start.elapsed() <= SHUTDOWN_GRACE, "{:?}", start.elapsed());
         let state = services.state();
         assert_eq!((state.hashed, state.hashes), (7, 7));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn once_stopped_it_waits_no_longer_in_the_queue_of_rng() {
-        let services = Fake::default();
+    async fn when_stopped_it_does_not_wait_for_the_queue_of_rng() {
+        let services = FakeServices::default();
         services.state().queue = seconds(5.0);
         let (stop, running) = services.start();
         sleep(seconds(7.0)).await;
         let start = Instant::now();
         stop.cancel();
         running.await.unwrap();
-        assert!(start.elapsed() <= GRACE * 2, "{:?}", start.elapsed());
+        assert!(
+            start.elapsed() <= SHUTDOWN_GRACE * 2,
+            "{:?}",
+            start.elapsed()
+        );
         let state = services.state();
         assert_eq!((state.hashed, state.hashes), (1, 1));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn once_stopped_it_does_not_sit_out_its_pause() {
-        let services = Fake::default();
-        services.state().rng_is_away = true;
+    async fn when_stopped_it_does_not_complete_its_pause() {
+        let services = FakeServices::default();
+        services.state().rng_down = true;
         let (stop, running) = services.start();
         sleep(seconds(20.0)).await;
         let start = Instant::now();
         stop.cancel();
         running.await.unwrap();
-        assert!(start.elapsed() <= GRACE, "{:?}", start.elapsed());
+        assert!(start.elapsed() <= SHUTDOWN_GRACE, "{:?}", start.elapsed());
     }
 }

@@ -3,7 +3,7 @@
 use worker::{Config, PROGRAM};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
+async fn main() {
     let (config, stop) = chassis::start(&PROGRAM, Config::from_env).await;
-    worker::run(config, stop).await
+    PROGRAM.or_exit(worker::run(config, stop).await);
 }

@@ -11,42 +11,78 @@ use reqwest::{
     redirect,
 };
 
-use crate::Config;
+/// How long redis keeps the sequence number of a worker's last update.
+const DEDUPLICATION_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Long, because rng's queue may be: with a hundred workers it takes ten seconds.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Detects a peer that vanished while we wait for its response.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(3);
+
+/// What a unit of work needs. A trait, so that tests of the loop need no network.
+pub(crate) trait Services {
+    /// Gets 32 bytes from rng.
+    async fn get_random_bytes(&self) -> Result<[u8; 32]>;
+
+    /// Gets their SHA-256 from hasher, 64 hexadecimal digits.
+    async fn hash_bytes(&self, data: [u8; 32]) -> Result<String>;
+
+    /// Adds `units` to the counter in redis. Idempotent for an `update`, the sequence number.
+    async fn incrby_hashes(&mut self, units: u64, update: u64) -> Result<()>;
+
+    /// Puts a coin into the wallet in redis; false if it is there already.
+    async fn hset_wallet(&mut self, digest: &str, bytes: &[u8]) -> Result<bool>;
+}
+
+/// The services over the network.
+pub(crate) struct RemoteServices {
+    http: Client,
+    rng: String,
+    hasher: String,
+    redis: Redis,
+    /// The key of this worker's last update in redis: `worker:` and 16 digits.
+    key: String,
+}
 
 pub(crate) const REDIS: &str = "redis://redis";
 pub(crate) const RNG: &str = "http://rng";
 pub(crate) const HASHER: &str = "http://hasher";
 
-impl Services for Network {
+impl Services for RemoteServices {
     async fn get_random_bytes(&self) -> Result<[u8; 32]> {
         let request = self.http.get(format!("{}/32", self.rng));
-        answer(request).await.context("cannot get random bytes")
+        send(request).await.context("cannot get random bytes")
     }
 
     async fn hash_bytes(&self, data: [u8; 32]) -> Result<String> {
         let request = self.http.post(format!("{}/", self.hasher));
         let request = request.header(CONTENT_TYPE, "application/octet-stream");
-        let digest = answer(request.body(data.to_vec())).await;
+        let digest = send(request.body(data.to_vec())).await;
         digest.and_then(hex_digits).context("cannot hash bytes")
     }
 
-    async fn update_counter(&mut self, units: u64, number: u64) -> Result<()> {
-        // Did redis count it, and only the answer was lost? WATCH is for a copy that is still on its
-        // way: whichever comes second does nothing.
-        let mut look = redis::pipe();
-        look.cmd("WATCH").arg(&self.name).ignore().get(&self.name);
-        let (last_update,): (Option<u64>,) = self.redis.query(&look).await?;
-        if last_update == Some(number) {
+    async fn incrby_hashes(&mut self, units: u64, update: u64) -> Result<()> {
+        // An update whose reply was lost is retried: skip it if it was committed. If a delayed
+        // duplicate commits first, EXEC aborts.
+        let mut watch = redis::pipe();
+        watch.cmd("WATCH").arg(&self.key).ignore().get(&self.key);
+        let (last_update,): (Option<u64>,) = self.redis.query(&watch).await?;
+        if last_update == Some(update) {
             return Ok(());
         }
-        let mut count = redis::pipe();
-        count.atomic().incr("hashes", units).ignore();
-        count.set_ex(&self.name, number, MEMORY.as_secs()).ignore();
-        let counted: Option<()> = self.redis.query(&count).await?;
-        counted.context("an earlier copy of this update came in between")
+        let mut increment = redis::pipe();
+        increment.atomic().incr("hashes", units).ignore();
+        increment
+            .set_ex(&self.key, update, DEDUPLICATION_TTL.as_secs())
+            .ignore();
+        let committed: Option<()> = self.redis.query(&increment).await?;
+        committed.context("a duplicate of this update was committed first")
     }
 
-    async fn store_coin(&mut self, digest: &str, bytes: &[u8]) -> Result<bool> {
+    async fn hset_wallet(&mut self, digest: &str, bytes: &[u8]) -> Result<bool> {
         let (new,) = self
             .redis
             .query(redis::pipe().hset("wallet", digest, bytes))
@@ -55,78 +91,34 @@ impl Services for Network {
     }
 }
 
-/// What a unit of work needs. A trait, so that the tests of the loop can do without a network.
-pub(crate) trait Services {
-    /// Asks rng for 32 bytes.
-    async fn get_random_bytes(&self) -> Result<[u8; 32]>;
-
-    /// Asks hasher for their SHA-256, 64 hexadecimal digits.
-    async fn hash_bytes(&self, data: [u8; 32]) -> Result<String>;
-
-    /// Adds to the counter in redis. However often it is asked to, it does so once for a `number`,
-    /// which goes up with each update.
-    async fn update_counter(&mut self, units: u64, number: u64) -> Result<()>;
-
-    /// Puts a coin into the wallet in redis; false if it is there already.
-    async fn store_coin(&mut self, digest: &str, bytes: &[u8]) -> Result<bool>;
-}
-
-/// The services as they are found on the network.
-pub(crate) struct Network {
-    http: Client,
-    rng: String,
-    hasher: String,
-    redis: Redis,
-    /// The key in redis that has the number of this worker's last update: `worker:` and 16 digits.
-    name: String,
-}
-
-/// How long redis remembers the last update of a worker: that long one whose answer was lost is not
-/// counted twice.
-const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// How long a connection to rng or hasher may take.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
-
-/// How long an answer may take. It is long because rng's queue may be: a hundred workers wait ten
-/// seconds in it.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
-
-/// How long the other side may be unreachable while we wait for its answer.
-const SILENCE: Duration = Duration::from_secs(3);
-
-impl Network {
-    pub(crate) fn new(config: Config) -> Result<Self> {
-        // A new connection for each request, to a name that is looked up anew: when a service is
-        // scaled, moved or replaced behind its name, this worker follows at once.
+impl RemoteServices {
+    pub(crate) fn new(rng: String, hasher: String, redis: Redis) -> Result<Self> {
+        // A new connection per request, to a freshly resolved name: when a service is scaled, moved
+        // or replaced, this worker follows at once.
         let no_keep_alive = [(CONNECTION, HeaderValue::from_static("close"))];
         let http = Client::builder()
             .default_headers(HeaderMap::from_iter(no_keep_alive))
-            .connect_timeout(CONNECT_PATIENCE)
-            .timeout(ANSWER_PATIENCE)
-            .tcp_keepalive(SILENCE)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(RESPONSE_TIMEOUT)
+            .tcp_keepalive(KEEPALIVE_IDLE)
             .tcp_keepalive_interval(Duration::from_secs(1))
             .tcp_keepalive_retries(2)
             .redirect(redirect::Policy::none())
-            // The engine puts its own proxy into each container's environment; our services are not
-            // behind it.
+            // The engine sets proxy variables in every container; our services are not behind it.
             .no_proxy()
             .build()?;
-        let Config {
-            rng, hasher, redis, ..
-        } = config;
         Ok(Self {
             http,
             rng,
             hasher,
-            redis: Redis::new(redis),
-            name: format!("worker:{:016x}", SysRng.try_next_u64()?),
+            redis,
+            key: format!("worker:{:016x}", SysRng.try_next_u64()?),
         })
     }
 }
 
-/// Sends `request` and reads the answer: 2xx and exactly `N` bytes, else it is an error.
-async fn answer<const N: usize>(request: RequestBuilder) -> Result<[u8; N]> {
+/// Sends `request` and reads the response: anything but 2xx and exactly `N` bytes is an error.
+async fn send<const N: usize>(request: RequestBuilder) -> Result<[u8; N]> {
     let mut response = request.send().await?;
     ensure!(
         response.status().is_success(),

@@ -1,4 +1,4 @@
-//! The access log, in the Common Log Format with the seconds that the answer took at the end:
+//! The access log: Common Log Format, followed by the response time in seconds:
 //! `172.19.0.2 - - [23/Nov/2026:09:18:22 +0000] "POST / HTTP/1.1" 200 64 0.1011`.
 
 use std::{fmt, net::SocketAddr, time::SystemTime};
@@ -15,7 +15,7 @@ use tracing::info;
 
 use crate::log::ACCESS;
 
-/// Logs each request when its answer is ready: what it waited for is in the seconds.
+/// Logs each request when its response is ready, so the time includes rng's queue.
 pub(crate) async fn access_log(
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     request: Request,
@@ -23,29 +23,28 @@ pub(crate) async fn access_log(
 ) -> Response {
     let received = Instant::now();
     let time = common_log_time(SystemTime::now());
-    // A quotation mark in the path would end the field early.
+    // A quotation mark in the path would end the field.
     let target = request.uri().to_string().replace('"', "%22");
-    let asked = format!("{} {target} {:?}", request.method(), request.version());
+    let request_line = format!("{} {target} {:?}", request.method(), request.version());
     let head = request.method() == Method::HEAD;
     let response = next.run(request).await;
     let status = response.status().as_u16();
     let size = Size(body_size(&response).filter(|_| !head));
     let seconds = received.elapsed().as_secs_f64();
-    // An IPv4 client of an IPv6 socket is shown as what it is.
+    // An IPv4 client of an IPv6 socket has a mapped address.
     let client = client.ip().to_canonical();
-    info!(target: ACCESS, "{client} - - [{time}] \"{asked}\" {status} {size} {seconds:.4}");
+    info!(target: ACCESS, "{client} - - [{time}] \"{request_line}\" {status} {size} {seconds:.4}");
     response
 }
 
-/// Of a body that is streamed only the header knows it.
+/// Content-Length first: a streamed body has no size hint.
 fn body_size(response: &Response) -> Option<u64> {
     let header = response.headers().get(header::CONTENT_LENGTH);
-    let announced = header.and_then(|length| length.to_str().ok()?.parse().ok());
-    announced.or(response.body().size_hint().exact())
+    let content_length = header.and_then(|length| length.to_str().ok()?.parse().ok());
+    content_length.or(response.body().size_hint().exact())
 }
 
-/// `23/Nov/2026:09:18:22 +0000`. The date of an HTTP header, `Mon, 23 Nov 2026 09:18:22 GMT`, has
-/// all of it.
+/// `23/Nov/2026:09:18:22 +0000`, rearranged from an HTTP date, `Mon, 23 Nov 2026 09:18:22 GMT`.
 fn common_log_time(time: SystemTime) -> String {
     let date = httpdate::fmt_http_date(time);
     let (day, time) = date["Mon, ".len()..].split_at("23 Nov 2026".len());
@@ -56,7 +55,7 @@ fn common_log_time(time: SystemTime) -> String {
     )
 }
 
-/// The bytes of a body; the format has `-` for none.
+/// The size of a body in bytes, written as `-` for none.
 struct Size(Option<u64>);
 
 impl fmt::Display for Size {
@@ -75,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_is_as_the_common_log_format_has_it() {
+    fn time_is_in_common_log_format() {
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_425_502);
         assert_eq!(common_log_time(time), "23/Nov/2026:09:18:22 +0000");
     }

@@ -1,28 +1,23 @@
-//! Is the service there? `/healthz` answers without waiting in rng's queue and without a line in
-//! the access log.
+//! The health check: `/healthz` waits in no queue and is not in the access log.
 
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use axum::{Router, routing::get};
 
-/// The path of the health check.
-pub(crate) const PATH: &str = "/healthz";
-
-/// How long the probe waits. Below the time that the engine gives it, so that the reason is in its
-/// output.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Shorter than the timeout of the engine's health check, so that its log shows the reason.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) fn router() -> Router {
-    Router::new().route(PATH, get("ok\n"))
+    Router::new().route("/healthz", get("ok\n"))
 }
 
-/// Asks `url` once. A proxy that the engine puts into each container's environment must not answer
-/// for the service.
+/// Sends one `GET` to `url`; any status but 2xx is an error. Proxies are ignored: the engine sets
+/// their variables in every container.
 pub(crate) async fn check(url: &str) -> anyhow::Result<()> {
     let client = reqwest::Client::builder()
         .no_proxy()
-        .timeout(PATIENCE)
+        .timeout(CHECK_TIMEOUT)
         .build()?;
     let status = client
         .get(url)

@@ -1,11 +1,10 @@
-//! What the four services share: how they are configured, log, serve HTTP, tell that they are well,
-//! and stop.
+//! What the four services share: configuration, log, HTTP server, health check and graceful
+//! shutdown.
 //!
-//! A service's `main` reads like this, and everything that is special about it stands in its own
-//! library:
+//! A service's `main` reads like this:
 //!
 //! ```no_run
-//! use chassis::{Invalid, Program, Variable, variable};
+//! use chassis::{Program, Variable, variable};
 //!
 //! const PORT: Variable<u16> = variable::port();
 //! const PROGRAM: Program = Program {
@@ -16,33 +15,34 @@
 //! };
 //!
 //! #[tokio::main(flavor = "current_thread")]
-//! async fn main() -> anyhow::Result<()> {
+//! async fn main() {
 //!     let (port, stop) = chassis::start(&PROGRAM, |env| PORT.read(env)).await;
-//!     let listener = chassis::listen(port)?;
+//!     let listener = PROGRAM.or_exit(chassis::listen(port));
 //!     let router = axum::Router::new().route("/", axum::routing::get("hello\n"));
 //!     chassis::serve(listener, router, stop).await;
-//!     Ok(())
 //! }
 //! ```
 
 mod access_log;
 mod connection;
+mod error;
 mod health;
 mod listen;
-pub mod log;
+mod log;
+mod program;
 #[cfg(feature = "redis")]
 mod redis;
 mod serve;
 mod signal;
-pub mod start;
 pub mod variable;
 mod work;
 
-pub use listen::listen;
+pub use error::chain;
+pub use listen::{bind_error, listen};
+pub use program::{Program, configure, print_and_exit, start};
 #[cfg(feature = "redis")]
 pub use redis::Redis;
 pub use serve::serve;
-pub use start::{Program, start};
 pub use tokio_util::sync::CancellationToken;
 pub use variable::{Env, Help, Invalid, Variable};
-pub use work::simulate_work;
+pub use work::Work;

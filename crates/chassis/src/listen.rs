@@ -9,49 +9,75 @@ use anyhow::anyhow;
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 
-/// The connections that may wait to be accepted; the kernel takes fewer if its own limit is lower.
+/// The accept backlog; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 1024;
 
-/// Listens on `port` at every address, IPv6 and IPv4 alike, or IPv4 alone where there is no IPv6.
+/// Listens on `port` on all addresses, IPv6 and IPv4, or IPv4 alone on a host without IPv6.
 ///
 /// # Errors
 ///
-/// When the port is taken, or needs privileges that the process does not have.
+/// When the port is taken or privileged. See [`bind_error`].
 pub fn listen(port: u16) -> anyhow::Result<TcpListener> {
-    let everywhere = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-    let listener = match listen_at(everywhere) {
-        Err(error)
-            if !matches!(
-                error.kind(),
-                ErrorKind::AddrInUse | ErrorKind::PermissionDenied
-            ) =>
-        {
-            listen_at((Ipv4Addr::UNSPECIFIED, port).into())
-        }
-        result => result,
-    };
-    listener.map_err(|error| match error.kind() {
-        ErrorKind::AddrInUse => {
-            anyhow!("port {port} is taken: stop what listens there, or set PORT to another")
-        }
-        ErrorKind::PermissionDenied => {
-            anyhow!("port {port} needs privileges: set PORT to one above 1023, say 8080")
-        }
-        _ => anyhow!("cannot listen on port {port}: {error}"),
-    })
+    bind((Ipv6Addr::UNSPECIFIED, port).into())
+        .or_else(|error| match error.kind() {
+            ErrorKind::AddrInUse | ErrorKind::PermissionDenied => Err(error),
+            _ => bind((Ipv4Addr::UNSPECIFIED, port).into()),
+        })
+        .map_err(|error| bind_error(port, "PORT", &error))
 }
 
-fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
+/// Says in one line why `port` cannot be bound and what to do: `setting` is what chooses the port.
+#[must_use]
+pub fn bind_error(port: u16, setting: &str, error: &io::Error) -> anyhow::Error {
+    match error.kind() {
+        ErrorKind::AddrInUse => {
+            anyhow!(
+                "port {port} is taken: stop the program that listens on it, or set {setting} to another"
+            )
+        }
+        ErrorKind::PermissionDenied => {
+            anyhow!("port {port} is privileged: set {setting} to one above 1023, such as 8080")
+        }
+        _ => anyhow!("cannot listen on port {port}: {error}"),
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
-    // A service that restarts takes its port again at once. On Windows the option would mean to
-    // steal it.
+    // A restarted service can bind its port at once. On Windows the option would allow binding a
+    // port in use.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     TcpListener::from_std(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_port_the_reason_and_the_setting() {
+        for (kind, message) in [
+            (
+                ErrorKind::AddrInUse,
+                "port 80 is taken: stop the program that listens on it, or set PORT to another",
+            ),
+            (
+                ErrorKind::PermissionDenied,
+                "port 80 is privileged: set PORT to one above 1023, such as 8080",
+            ),
+            (
+                ErrorKind::OutOfMemory,
+                "cannot listen on port 80: out of memory",
+            ),
+        ] {
+            assert_eq!(bind_error(80, "PORT", &kind.into()).to_string(), message);
+        }
+    }
 }

@@ -1,11 +1,11 @@
-//! The log: standard output, one line an event, no colours.
+//! The log: one line per event on standard output, without colors.
 //!
-//! No time either, but in the access log, whose format has one: lines are short enough for a
-//! projector, and `docker-compose logs -t` and `kubectl logs --timestamps` put the time in front.
+//! And without timestamps, except in the access log, whose format has one: lines fit on a projector,
+//! and `docker-compose logs -t` and `kubectl logs --timestamps` add them.
 
 use std::{fmt, io};
 
-use tracing::{Event, Level, Subscriber, field::Field, level_filters::LevelFilter};
+use tracing::{Event, Level, Subscriber, field::Field};
 use tracing_subscriber::{
     Layer, Registry,
     filter::Targets,
@@ -21,16 +21,18 @@ use tracing_subscriber::{
 
 use crate::{Env, Invalid, Variable, variable};
 
-/// The target of access log lines, which are written as they are, with no level in front.
-/// `RUST_LOG=info,access=off` leaves them out.
+/// The target of the access log, which is written without a level. `RUST_LOG=info,access=off`
+/// disables it.
 pub(crate) const ACCESS: &str = "access";
 
-pub(crate) const DEBUG: Variable<bool> =
-    variable::switch("DEBUG", "y logs more: worker then logs each unit of work");
+pub(crate) const DEBUG: Variable<bool> = variable::switch(
+    "DEBUG",
+    "y logs debug events: worker logs each unit of work",
+);
 pub(crate) const RUST_LOG: Variable<Option<Targets>> = Variable {
     name: "RUST_LOG",
     default: "",
-    about: "what to log, such as warn or info,worker=debug; it outdoes DEBUG",
+    about: "what to log, such as warn or info,worker=debug; overrides DEBUG",
     expected: "levels from off, error, warn and info to debug and trace, such as info,worker=debug",
     parse: |value| {
         if value.is_empty() {
@@ -41,37 +43,30 @@ pub(crate) const RUST_LOG: Variable<Option<Targets>> = Variable {
     },
 };
 
-/// Which events are logged.
-#[derive(Debug)]
-pub struct Filter(Targets);
-
-impl Filter {
-    /// What `DEBUG` and `RUST_LOG` ask for; `DEBUG` means the debug lines of `program` and not
-    /// those of its libraries.
-    ///
-    /// # Errors
-    ///
-    /// When one of the two is not valid.
-    pub fn read(env: Env, program: &'static str) -> Result<Self, Invalid> {
-        let level = if DEBUG.read(env)? {
-            Level::DEBUG
-        } else {
-            Level::INFO
-        };
-        let workshop = Targets::new()
-            .with_default(Level::INFO)
-            .with_targets([(program, level), ("chassis", level)]);
-        Ok(Self(RUST_LOG.read(env)?.unwrap_or(workshop)))
-    }
+/// The events that `DEBUG` and `RUST_LOG` enable. `DEBUG` enables the debug events of `program` and
+/// chassis, but not those of libraries.
+///
+/// # Errors
+///
+/// When one of the two is invalid.
+pub(crate) fn filter(env: Env, program: &'static str) -> Result<Targets, Invalid> {
+    let level = if DEBUG.read(env)? {
+        Level::DEBUG
+    } else {
+        Level::INFO
+    };
+    let default = Targets::new()
+        .with_default(Level::INFO)
+        .with_targets([(program, level), (env!("CARGO_PKG_NAME"), level)]);
+    Ok(RUST_LOG.read(env)?.unwrap_or(default))
 }
 
-/// Logs to standard output from now on.
-pub fn start(filter: Filter) {
+/// Installs the log of the process.
+pub(crate) fn init(filter: Targets) {
     subscriber(filter, io::stdout).init();
 }
 
-/// The log that writes to `sink`.
-pub fn subscriber<W>(filter: Filter, sink: W) -> impl Subscriber + Send + Sync
+fn subscriber<W>(filter: Targets, sink: W) -> impl Subscriber + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -79,10 +74,10 @@ where
         .event_format(Line)
         .fmt_fields(format::debug_fn(write_value))
         .with_writer(sink);
-    Registry::default().with(lines.with_filter(filter.0))
+    Registry::default().with(lines.with_filter(filter))
 }
 
-/// `INFO message`; inside a span, its values in front, as Compose shows the name of a service: `rng
+/// `INFO message`; within a span, prefixed by its values, as Compose prefixes the service: `rng
 /// | INFO message`.
 struct Line;
 
@@ -110,8 +105,8 @@ where
     }
 }
 
-/// Writes a value without its name. A line break in it, or another control character, would forge a
-/// line of the log.
+/// Writes a value without its name. Control characters are escaped: a line break would allow log
+/// injection.
 fn write_value(writer: &mut Writer<'_>, _: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     for character in format!("{value:?}").chars() {
         if character.is_control() {
@@ -123,13 +118,6 @@ fn write_value(writer: &mut Writer<'_>, _: &Field, value: &dyn fmt::Debug) -> fm
     Ok(())
 }
 
-/// The default: what a class sees when nothing is set.
-impl Default for Filter {
-    fn default() -> Self {
-        Self(Targets::new().with_default(LevelFilter::INFO))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -139,10 +127,10 @@ mod tests {
     use super::*;
     use hostile::{hold, is_one_line, values};
 
-    /// What `act` logs with these variables set.
+    /// The log of `act` with the variables of `env`.
     fn logged(env: Env, act: impl FnOnce()) -> String {
         let (reader, sink) = io::pipe().unwrap();
-        let filter = Filter::read(env, module_path!()).unwrap();
+        let filter = filter(env, module_path!()).unwrap();
         with_default(subscriber(filter, Arc::new(sink)), act);
         io::read_to_string(reader).unwrap()
     }
@@ -160,13 +148,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_the_access_log_stands_as_it_is() {
+    fn the_access_log_is_written_without_a_level() {
         let lines = logged(&|_| None, || info!(target: ACCESS, "::1 - - [time]"));
         assert_eq!(lines, "::1 - - [time]\n");
     }
 
     #[test]
-    fn inside_a_span_its_value_stands_in_front() {
+    fn an_event_in_a_span_is_prefixed_by_its_value() {
         let lines = logged(&|_| None, || {
             info_span!("service", name = %"rng").in_scope(|| info!("hello"));
         });
@@ -174,13 +162,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_break_in_a_message_forges_no_second_line() {
+    fn control_characters_in_a_message_are_escaped() {
         let lines = logged(&|_| None, || info!("{}", "one\nINFO two\u{1b}[31m"));
         assert_eq!(lines, "INFO one\\nINFO two\\u{1b}[31m\n");
     }
 
     #[test]
-    fn debug_lines_come_with_debug_or_rust_log_and_rust_log_wins() {
+    fn debug_and_rust_log_enable_debug_events_and_rust_log_takes_precedence() {
         let act = || debug!("Doing one unit of work");
         assert_eq!(logged(&|_| None, act), "");
         assert_eq!(
@@ -196,8 +184,8 @@ mod tests {
     }
 
     #[test]
-    fn a_rust_log_that_is_not_valid_is_refused() {
-        let error = Filter::read(&set("RUST_LOG", "worker=loud"), "worker")
+    fn an_invalid_rust_log_is_refused() {
+        let error = filter(&set("RUST_LOG", "worker=loud"), "worker")
             .unwrap_err()
             .to_string();
         assert!(
@@ -207,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn any_rust_log_is_heard_or_is_refused_in_one_line() {
+    fn any_rust_log_is_applied_or_refused_in_one_line() {
         const WORDS: &[&str] = &[
             "info",
             "debug",
@@ -223,7 +211,7 @@ mod tests {
             "{field=1}",
         ];
         hold(500, &values(WORDS), |value| {
-            match Filter::read(&set("RUST_LOG", &value), "worker") {
+            match filter(&set("RUST_LOG", &value), "worker") {
                 Ok(_) => Ok(()),
                 Err(error) => is_one_line(&error.to_string(), "RUST_LOG", &value),
             }

@@ -7,43 +7,41 @@ use redis::{AsyncConnectionConfig, Client, FromRedisValue, Pipeline, aio::Multip
 
 use crate::Variable;
 
-/// How long to wait for a connection, the look-up of the name included.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
+/// Includes the DNS look-up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long to wait for an answer.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A Redis by its URL. It is found by its name at each connection, and a connection that failed is
-/// not used again.
+/// A lazy connection to Redis that resolves the name again for each new connection.
 pub struct Redis {
     client: Client,
     connection: Option<MultiplexedConnection>,
 }
 
 impl Redis {
-    /// What a URL of Redis looks like.
+    /// What a valid `REDIS_URL` is: the end of a sentence that begins "it must be".
     pub const EXPECTED: &str =
         "a URL such as redis://redis, redis://redis:6379/0 or redis://:password@redis";
 
-    /// The variable that says where Redis is.
+    /// The variable `REDIS_URL`.
     #[must_use]
     pub const fn url(default: &'static str) -> Variable<Client> {
         Variable {
             name: "REDIS_URL",
             default,
-            about: "where redis is",
+            about: "the URL of redis",
             expected: Self::EXPECTED,
             parse: Self::parse,
         }
     }
 
-    /// The client of a URL; `None` if it is not valid.
+    /// The client for a URL; `None` if the URL is invalid.
     #[must_use]
     pub fn parse(url: &str) -> Option<Client> {
         Client::open(url).ok()
     }
 
-    /// Connects at the first query, not now.
+    /// Connects with the first query.
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self {
@@ -52,31 +50,30 @@ impl Redis {
         }
     }
 
-    /// Sends `commands` and returns their answers.
+    /// Sends `commands` and returns their replies.
     ///
     /// # Errors
     ///
-    /// When Redis is not found, refuses or does not answer within 2 s. The next query then connects
-    /// anew. Whether the commands were carried out is not known.
+    /// When Redis cannot be resolved or connected to within 1 s, does not reply within 1 s, or
+    /// replies with an error. Whether the commands were executed is unknown then.
     pub async fn query<T: FromRedisValue>(&mut self, commands: &Pipeline) -> anyhow::Result<T> {
-        // It is put back only once it has served: a query that fails, or is given up, takes its
-        // connection along.
+        // Cancel-safe: a failed or cancelled query drops its connection.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.connect().await.context("cannot connect to redis")?,
         };
-        let answers = commands
+        let replies = commands
             .query_async(&mut connection)
             .await
             .context("redis failed")?;
         self.connection = Some(connection);
-        Ok(answers)
+        Ok(replies)
     }
 
     async fn connect(&self) -> redis::RedisResult<MultiplexedConnection> {
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_PATIENCE))
-            .set_response_timeout(Some(ANSWER_PATIENCE));
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT));
         self.client
             .get_multiplexed_async_connection_with_config(&config)
             .await

@@ -1,5 +1,4 @@
-//! Serving HTTP: a listener, a task for each connection, and an end in which nobody who is being
-//! served is cut off.
+//! The HTTP server: accept loop, connection limit, graceful shutdown.
 
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
@@ -18,24 +17,23 @@ use crate::{
     health,
 };
 
-/// The most connections at a time. One more takes the place of one that only stays. Each takes two
-/// file descriptors, and a process has 1024 of them where nobody gave it more.
+/// Beyond it, accepting one evicts the connection that has been idle longest. Well below the 1024
+/// file descriptors that a process may open by default.
 const MAX_CONNECTIONS: usize = 400;
 
-/// How long a connection is not idle yet: the request of whoever has just come may be on its way.
-const TIME_TO_ASK: Duration = Duration::from_millis(100);
+/// A connection counts as idle after this long without a request: that of a new one may be in
+/// transit.
+const IDLE_AFTER: Duration = Duration::from_millis(100);
 
-/// How long those who are being served when the service stops have for taking their answer. Then
-/// they are cut off.
-const GRACE: Duration = Duration::from_millis(500);
+/// Graceful-shutdown timeout for in-flight requests.
+const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 
-/// How long to wait before trying again when a connection cannot be accepted: the process is out of
-/// files, say.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Delay after a failed accept, such as when the process is out of file descriptors.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
-/// Serves `router`, its health check and its access log on `listener` until `stop` is cancelled.
-/// Then it takes no more connections than those that are there already, gives them a moment to get
-/// their answer, and returns.
+/// Serves `router` with an access log, and `/healthz`, on `listener` until `stop` is cancelled. Then
+/// drains the accept backlog, closes the listener, waits up to 500 ms for in-flight requests, and
+/// returns.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
     serve_at_most(MAX_CONNECTIONS, listener, router, stop).await;
 }
@@ -54,21 +52,21 @@ async fn serve_at_most(
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, client)) => {
-                connections.make_room(limit);
+                connections.evict(limit);
                 connections.spawn(stream, client, router.clone(), stop.clone());
             }
             Err(error) => {
                 warn!("cannot accept a connection: {error}");
-                sleep(ACCEPT_PAUSE).await;
+                sleep(ACCEPT_BACKOFF).await;
             }
         }
     }
-    // The kernel has accepted them: closing the listener would cut them off.
+    // Drain the accept backlog: closing the listener would reset it.
     while let Ok(Ok((stream, client))) = timeout(Duration::ZERO, listener.accept()).await {
         connections.spawn(stream, client, router.clone(), stop.clone());
     }
     drop(listener);
-    connections.finish().await;
+    connections.drain().await;
 }
 
 #[derive(Default)]
@@ -83,10 +81,9 @@ struct Connection {
 }
 
 impl Connections {
-    /// Closes a connection if there are too many: the one that has been idle for the longest, or, if
-    /// all are being served or have just come, the oldest. So whoever comes to ask is served, however
-    /// many come to stay.
-    fn make_room(&mut self, limit: usize) {
+    /// At the limit, closes the connection that has been idle longest, or the oldest if none is idle.
+    /// Idle connections cannot starve active clients.
+    fn evict(&mut self, limit: usize) {
         self.oldest_first
             .retain(|connection| !connection.task.is_finished());
         if self.oldest_first.len() < limit {
@@ -98,17 +95,16 @@ impl Connections {
             .enumerate()
             .filter_map(|(n, connection)| {
                 let since = connection.idle.since()?;
-                (since.elapsed() >= TIME_TO_ASK).then_some((since, n))
+                (since.elapsed() >= IDLE_AFTER).then_some((since, n))
             });
-        let leaving = idle.min().map_or(0, |(_, n)| n);
-        if let Some(connection) = self.oldest_first.remove(leaving) {
-            debug!("{limit} connections: closing one");
+        let evicted = idle.min().map_or(0, |(_, n)| n);
+        if let Some(connection) = self.oldest_first.remove(evicted) {
+            debug!("{limit} connections: evicting one");
             connection.task.abort();
         }
     }
 
-    /// A plain function, so that what it spawns is compiled once here, and not again in each
-    /// program.
+    /// Not generic, so that the connection is compiled here and not again in each program.
     fn spawn(
         &mut self,
         stream: TcpStream,
@@ -116,7 +112,7 @@ impl Connections {
         router: Router,
         stop: CancellationToken,
     ) {
-        let idle = Idle::from_now_on();
+        let idle = Idle::new();
         let connection = serve_connection(stream, client, router, idle.clone(), stop);
         let task = self
             .tasks
@@ -125,11 +121,11 @@ impl Connections {
         self.oldest_first.push_back(Connection { idle, task });
     }
 
-    async fn finish(self) {
+    async fn drain(self) {
         self.tasks.close();
-        if timeout(GRACE, self.tasks.wait()).await.is_err() {
+        if timeout(SHUTDOWN_GRACE, self.tasks.wait()).await.is_err() {
             warn!(
-                "cut off {} clients that did not take their answer",
+                "shutdown timeout: closing {} connections with requests in flight",
                 self.tasks.len()
             );
         }
@@ -152,22 +148,26 @@ mod tests {
 
     const LIMIT: usize = 8;
 
-    /// A server that answers `/` at once, and `/wait` when it is told to.
+    /// Answers `/` at once, and `/wait` once `release` is true.
     struct Server {
         address: SocketAddr,
-        /// One for each request to `/wait`.
+        /// A message per request to `/wait`.
         arrived: UnboundedReceiver<()>,
-        answer: watch::Sender<bool>,
+        release: watch::Sender<bool>,
     }
 
     async fn start() -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (arrive, arrived) = unbounded_channel();
-        let (answer, told) = watch::channel(false);
+        let (release, released) = watch::channel(false);
         let wait = async move || {
             arrive.send(()).unwrap();
-            told.clone().wait_for(|&told| told).await.unwrap();
+            released
+                .clone()
+                .wait_for(|&released| released)
+                .await
+                .unwrap();
             "waited"
         };
         let router = Router::new()
@@ -178,12 +178,12 @@ mod tests {
         Server {
             address,
             arrived,
-            answer,
+            release,
         }
     }
 
     impl Server {
-        /// A client that waits for its answer.
+        /// A connection with a request in flight.
         async fn wait(&mut self) -> TcpStream {
             let stream = send(self.address, "GET /wait HTTP/1.0\r\n\r\n").await;
             self.arrived.recv().await.unwrap();
@@ -197,42 +197,42 @@ mod tests {
         stream
     }
 
-    /// What came until the other side closed, or cut the connection.
+    /// What arrives until the server closes or resets the connection.
     async fn read(mut stream: TcpStream) -> String {
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer).await;
         String::from_utf8_lossy(&answer).into_owned()
     }
 
-    async fn ask(address: SocketAddr) -> String {
+    async fn get_root(address: SocketAddr) -> String {
         read(send(address, "GET / HTTP/1.0\r\n\r\n").await).await
     }
 
     #[tokio::test]
-    async fn whoever_comes_to_ask_is_served_however_many_come_to_stay() {
+    async fn idle_connections_are_evicted_before_active_ones() {
         let mut server = start().await;
         let address = server.address;
         let waiting = server.wait().await;
         let mut idle = Vec::new();
         for _ in 0..2 * LIMIT {
             idle.push(send(address, "GET / HT").await);
-            sleep(TIME_TO_ASK / 2).await;
+            sleep(IDLE_AFTER / 2).await;
         }
-        assert!(ask(address).await.ends_with("at once"));
-        // The first of them had to go, and not the one that waits for its answer.
+        assert!(get_root(address).await.ends_with("at once"));
+        // The oldest idle one was evicted, and not the older one with a request in flight.
         assert_eq!(read(idle.remove(0)).await, "");
-        server.answer.send(true).unwrap();
+        server.release.send(true).unwrap();
         assert!(read(waiting).await.ends_with("waited"));
     }
 
     #[tokio::test]
-    async fn whoever_has_just_come_has_time_to_ask() {
+    async fn a_new_connection_is_not_evicted_before_it_can_send_a_request() {
         let address = start().await.address;
         let mut idle = Vec::new();
         for _ in 0..LIMIT {
             idle.push(send(address, "").await);
         }
-        sleep(2 * TIME_TO_ASK).await;
+        sleep(2 * IDLE_AFTER).await;
         let mut newcomers = Vec::new();
         for _ in 0..LIMIT {
             newcomers.push(send(address, "").await);
@@ -244,27 +244,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_those_who_asked_the_oldest_goes() {
+    async fn without_idle_connections_the_oldest_is_evicted() {
         let mut server = start().await;
         let first = server.wait().await;
         let mut others = Vec::new();
         for _ in 1..LIMIT {
             others.push(server.wait().await);
         }
-        assert!(ask(server.address).await.ends_with("at once"));
+        assert!(get_root(server.address).await.ends_with("at once"));
         assert_eq!(read(first).await, "");
-        server.answer.send(true).unwrap();
+        server.release.send(true).unwrap();
         for other in others {
             assert!(read(other).await.ends_with("waited"));
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_head_takes_ten_seconds_at_most() {
+    async fn a_head_that_takes_over_ten_seconds_closes_the_connection() {
         let address = start().await.address;
         let start = Instant::now();
         let mut slow = send(address, "GET /").await;
-        // A byte a second, until the other side has enough of it.
+        // One byte per second until the server closes the connection.
         while slow.write_all(b"x").await.is_ok() {
             sleep(Duration::from_secs(1)).await;
             assert!(start.elapsed() < Duration::from_secs(15));
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_head_has_16_kib_at_most() {
+    async fn a_head_of_over_16_kib_is_refused() {
         let address = start().await.address;
         for (size, status) in [(10_000, " 200 OK"), (20_000, " 431 ")] {
             let x = "x".repeat(size);
@@ -283,12 +283,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn at_the_end_whoever_got_through_has_an_answer() {
+    async fn connections_in_the_accept_backlog_are_served_at_shutdown() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().route("/", get("at once"));
         let stop = CancellationToken::new();
-        // Nobody accepts them before it is to stop.
+        // Established by the kernel, accepted only after the stop.
         let mut clients = Vec::new();
         for _ in 0..10 {
             clients.push(TcpStream::connect(address).await.unwrap());

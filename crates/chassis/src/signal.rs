@@ -1,5 +1,4 @@
-//! TERM and INT. The engine sends TERM to stop a container, and KILL ten seconds later to one that
-//! does not hear it.
+//! SIGTERM and SIGINT. The engine stops a container by SIGTERM, and by SIGKILL ten seconds later.
 
 use std::{io, process};
 
@@ -8,35 +7,37 @@ use tracing::{Instrument, info};
 
 use crate::{Variable, variable};
 
-/// The original ignores TERM in three of its four services, and labs show what that costs.
+/// The original ignores SIGTERM in three of its four services, and labs show what that costs.
 pub(crate) const IGNORE_SIGTERM: Variable<bool> = variable::switch(
     "IGNORE_SIGTERM",
-    "y ignores TERM: the engine then waits ten seconds and kills",
+    "y ignores SIGTERM: the engine sends SIGKILL after ten seconds",
 );
 
-/// Hears TERM and INT from now on: the first cancels the token that this returns, the second ends
-/// the process at once.
+/// As a shell reports a process that SIGINT ended.
+const INTERRUPTED: i32 = 130;
+
+/// Installs handlers for SIGTERM and SIGINT: the first signal cancels the returned token, the second
+/// exits at once.
 ///
 /// # Errors
 ///
-/// When the system does not let the process hear signals.
-pub(crate) fn stop_on_signal(ignore_term: bool) -> io::Result<CancellationToken> {
+/// When the operating system refuses a handler.
+pub(crate) fn stop_on_signal(ignore_sigterm: bool) -> io::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let mut signals = Signals::new()?;
     let first = stop.clone();
-    let hear = async move {
+    let handle = async move {
         let mut name = signals.next().await;
-        while ignore_term && name == TERM {
-            info!("{name}: ignored, as IGNORE_SIGTERM says");
+        while ignore_sigterm && name == TERM {
+            info!("{name}: ignored, because IGNORE_SIGTERM is set");
             name = signals.next().await;
         }
-        info!("{name}: finishing what is in hand");
+        info!("{name}: shutting down gracefully");
         first.cancel();
         signals.next().await;
-        // As a shell reports a process that INT ended.
-        process::exit(130)
+        process::exit(INTERRUPTED)
     };
-    tokio::spawn(hear.in_current_span());
+    tokio::spawn(handle.in_current_span());
     Ok(stop)
 }
 

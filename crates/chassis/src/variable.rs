@@ -1,9 +1,8 @@
-//! The configuration is the environment: what a variable is called, what it may be, and what is
-//! said if it is not.
+//! Configuration by environment variables: names, defaults, validation and messages.
 
 use std::{fmt, time::Duration};
 
-/// Looks a variable up; [`std::env::var`] in a program, a table in a test.
+/// Looks up a variable: the environment of the process, or a closure in a test.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// An environment variable that a program reads.
@@ -11,13 +10,13 @@ pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub struct Variable<T> {
     /// Its name in the environment.
     pub name: &'static str,
-    /// The value that counts when it is not set, or empty.
+    /// The value if it is unset or empty.
     pub default: &'static str,
-    /// What it is for, in a few words: `--help` prints them.
+    /// The description in `--help`.
     pub about: &'static str,
-    /// What a valid value looks like: the end of a sentence that begins "it must be".
+    /// What a valid value is: the end of a sentence that begins "it must be".
     pub expected: &'static str,
-    /// Turns the text into a value; `None` if it is not valid.
+    /// Parses the text; `None` if it is invalid.
     pub parse: fn(&str) -> Option<T>,
 }
 
@@ -26,13 +25,23 @@ pub struct Variable<T> {
 pub struct Help {
     /// Its name in the environment.
     pub name: &'static str,
-    /// The value that counts when it is not set.
+    /// The value if it is unset or empty.
     pub default: &'static str,
-    /// What it is for.
+    /// The description.
     pub about: &'static str,
 }
 
-/// A variable whose value is not valid. Displays as one line that says what to do.
+impl fmt::Display for Help {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "  {:<14} {}", self.name, self.about)?;
+        if !self.default.is_empty() {
+            write!(f, " [default: {}]", self.default)?;
+        }
+        writeln!(f)
+    }
+}
+
+/// A variable whose value is invalid. Displays as one line that says what it must be.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Invalid {
     name: &'static str,
@@ -54,12 +63,12 @@ impl fmt::Display for Invalid {
 impl std::error::Error for Invalid {}
 
 impl<T> Variable<T> {
-    /// The value in `env`, or else the default.
+    /// The value in `env`, or the default. Empty is unset, since Compose passes an unset `${X-}` as
+    /// empty.
     ///
     /// # Errors
     ///
-    /// When the value does not parse. An empty one counts as not set: Compose hands on `${X-}` like
-    /// that.
+    /// When the value is invalid.
     pub fn read(&self, env: Env) -> Result<T, Invalid> {
         let value = env(self.name).filter(|value| !value.is_empty());
         let value = value.unwrap_or_else(|| self.default.to_owned());
@@ -70,7 +79,7 @@ impl<T> Variable<T> {
         })
     }
 
-    /// What `--help` says of it.
+    /// The line of `--help`.
     #[must_use]
     pub const fn help(&self) -> Help {
         Help {
@@ -81,7 +90,7 @@ impl<T> Variable<T> {
     }
 }
 
-/// The port that a service listens on.
+/// `PORT`, which a service listens on.
 #[must_use]
 pub const fn port() -> Variable<u16> {
     Variable {
@@ -93,7 +102,7 @@ pub const fn port() -> Variable<u16> {
     }
 }
 
-/// The simulated work: how long a service sleeps so that a class has something to measure.
+/// `DELAY`, the simulated work of a service: at most one minute.
 #[must_use]
 pub const fn delay(default: &'static str) -> Variable<Duration> {
     Variable {
@@ -114,7 +123,7 @@ fn parse_delay(value: &str) -> Option<Duration> {
         .filter(|&delay| delay <= Duration::from_secs(60))
 }
 
-/// What is off unless it is turned on, by `y`.
+/// A switch that is off by default; `y` turns it on.
 #[must_use]
 pub const fn switch(name: &'static str, about: &'static str) -> Variable<bool> {
     Variable {
@@ -141,10 +150,10 @@ mod tests {
     use super::*;
     use hostile::{Outcome, hold, is_one_line, values};
 
-    /// A quarter of a million, with the build of a release: `PROPTEST_CASES=250000`.
+    /// Kept short; `PROPTEST_CASES=250000` with `--release` runs more.
     const CASES: u32 = 500;
 
-    /// What comes near a port, a delay or a switch.
+    /// Valid values, and parts of them.
     const WORDS: &[&str] = &[
         "80", "8080", "100ms", "1s", "60s", "1m", "ms", "us", "ns", "h", "days", "1.5s", "y", "n",
         "YES", "true", "Off",
@@ -156,14 +165,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_set_or_empty_has_the_default() {
+    fn unset_or_empty_is_the_default() {
         assert_eq!(port().read(&|_| None), Ok(80));
         assert_eq!(read(&port(), ""), Ok(80));
         assert_eq!(read(&delay("100ms"), ""), Ok(Duration::from_millis(100)));
     }
 
     #[test]
-    fn an_invalid_value_is_named_with_its_variable_and_the_way_out_in_one_line() {
+    fn an_invalid_value_is_reported_in_one_line_with_its_variable_and_what_it_must_be() {
         let message = "PORT is \"eighty\\n\", but it must be a port number from 1 to 65535";
         assert_eq!(read(&port(), "eighty\n"), Err(message.to_owned()));
     }
@@ -178,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delay_is_a_time_with_its_unit_up_to_a_minute() {
+    fn a_delay_is_a_duration_with_a_unit_of_at_most_a_minute() {
         let delay = delay("100ms");
         for (value, millis) in [
             ("0", 0),
@@ -210,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_takes_what_people_write() {
+    fn a_switch_accepts_the_usual_spellings() {
         let switch = switch("DEBUG", "logs more");
         for (value, on) in [
             ("y", true),
@@ -225,16 +234,16 @@ mod tests {
         assert!(read(&switch, "maybe").is_err());
     }
 
-    /// Whatever the value is, it means what `meaning` says, or is refused in one line.
-    fn means<T: PartialEq + fmt::Debug>(
+    /// The value parses as `expected`, or is refused in one line if that is `None`.
+    fn parses_as<T: PartialEq + fmt::Debug>(
         variable: &Variable<T>,
         value: &str,
-        meaning: Option<T>,
+        expected: Option<T>,
     ) -> Outcome {
-        match (read(variable, value), meaning) {
-            (Ok(read), Some(meaning)) if read == meaning => Ok(()),
+        match (read(variable, value), expected) {
+            (Ok(parsed), Some(expected)) if parsed == expected => Ok(()),
             (Err(message), None) => is_one_line(&message, variable.name, value),
-            (read, meaning) => Err(format!("{value:?} is {read:?} and not {meaning:?}")),
+            (parsed, expected) => Err(format!("{value:?} is {parsed:?} and not {expected:?}")),
         }
     }
 
@@ -244,24 +253,24 @@ mod tests {
             let digits = value.strip_prefix('+').unwrap_or(&value);
             let number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
             let port_number = || digits.trim_start_matches('0').parse().ok();
-            let meaning = if value.is_empty() {
+            let expected = if value.is_empty() {
                 Some(80)
             } else {
                 number.then(port_number).flatten()
             };
-            means(&port(), &value, meaning)
+            parses_as(&port(), &value, expected)
         });
     }
 
     #[test]
     fn any_other_value_of_a_switch_is_refused_in_one_line() {
         hold(CASES, &values(WORDS), |value| {
-            let meaning = match value.to_lowercase().as_str() {
+            let expected = match value.to_lowercase().as_str() {
                 "" | "n" | "no" | "0" | "false" | "off" => Some(false),
                 "y" | "yes" | "1" | "true" | "on" => Some(true),
                 _ => None,
             };
-            means(&switch("DEBUG", "logs more"), &value, meaning)
+            parses_as(&switch("DEBUG", "logs more"), &value, expected)
         });
     }
 
@@ -278,7 +287,7 @@ mod tests {
         let delay = delay("100ms");
         hold(CASES, &values(WORDS), |value| {
             let read = read(&delay, &value).ok();
-            means(
+            parses_as(
                 &delay,
                 &value,
                 read.filter(|&time| time <= Duration::from_secs(60)),
@@ -290,8 +299,8 @@ mod tests {
             &(number, select(UNITS)),
             |(number, (unit, nanos))| {
                 let time = number.checked_mul(nanos).map(Duration::from_nanos);
-                let meaning = time.filter(|&time| time <= Duration::from_secs(60));
-                means(&delay, &format!("{number}{unit}"), meaning)
+                let expected = time.filter(|&time| time <= Duration::from_secs(60));
+                parses_as(&delay, &format!("{number}{unit}"), expected)
             },
         );
     }

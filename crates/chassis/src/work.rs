@@ -1,6 +1,6 @@
 //! The simulated work.
 
-use std::time::{Duration, Instant as RealInstant};
+use std::time::{Duration, Instant as SystemInstant};
 
 use tokio::{
     task::yield_now,
@@ -8,29 +8,45 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// tokio's timer counts in milliseconds and rounds up: a sleep ends up to two of them late. There
-/// are three in a unit of work, and the workshop measures 3.33 units a second.
-const LATENESS: Duration = Duration::from_millis(2);
+/// Tokio's timer has a resolution of 1 ms and rounds up. A unit of work has three sleeps, and the
+/// workshop measures 3.33 units per second.
+const TIMER_ERROR: Duration = Duration::from_millis(2);
 
-/// Sleeps for `delay`, the work that a class measures, to a fraction of a millisecond; not at all
-/// for zero, and no longer once `stop` is cancelled, so that whoever still waits has an answer at
-/// once.
-pub async fn simulate_work(delay: Duration, stop: &CancellationToken) {
-    if !delay.is_zero() {
-        stop.run_until_cancelled(sleep_precisely(delay)).await;
+/// The simulated work of a service: what a class measures.
+#[derive(Debug, Clone)]
+pub struct Work {
+    delay: Duration,
+    stop: CancellationToken,
+}
+
+impl Work {
+    /// Work that takes `delay`, and ends early when `stop` is cancelled.
+    #[must_use]
+    pub fn new(delay: Duration, stop: CancellationToken) -> Self {
+        Self { delay, stop }
+    }
+
+    /// Sleeps for the delay, accurate to a fraction of a millisecond; returns at once for zero or
+    /// once stopped.
+    pub async fn simulate(&self) {
+        if !self.delay.is_zero() {
+            self.stop
+                .run_until_cancelled(sleep_precisely(self.delay))
+                .await;
+        }
     }
 }
 
-/// Wakes early, and lets the others go first until it is time. It gives up on that after so much real
-/// time, since the clock of a test stands still meanwhile.
+/// Wakes early, then yields to other tasks until the deadline. The yielding is bounded in system
+/// time, because a paused clock does not advance meanwhile.
 async fn sleep_precisely(delay: Duration) {
-    let end = Instant::now() + delay;
-    sleep_until(end - LATENESS.min(delay)).await;
-    let woken = RealInstant::now();
-    while Instant::now() < end && woken.elapsed() < LATENESS {
+    let deadline = Instant::now() + delay;
+    sleep_until(deadline - TIMER_ERROR.min(delay)).await;
+    let woken = SystemInstant::now();
+    while Instant::now() < deadline && woken.elapsed() < TIMER_ERROR {
         yield_now().await;
     }
-    sleep_until(end).await;
+    sleep_until(deadline).await;
 }
 
 #[cfg(test)]
@@ -39,26 +55,31 @@ mod tests {
 
     use super::*;
 
+    const DELAY: Duration = Duration::from_millis(100);
+
     #[tokio::test(start_paused = true)]
-    async fn takes_as_long_as_it_is_told() {
+    async fn it_takes_the_delay() {
         let start = Instant::now();
-        simulate_work(Duration::from_millis(100), &CancellationToken::new()).await;
-        assert_eq!(start.elapsed(), Duration::from_millis(100));
-        simulate_work(Duration::ZERO, &CancellationToken::new()).await;
-        assert_eq!(start.elapsed(), Duration::from_millis(100));
+        Work::new(DELAY, CancellationToken::new()).simulate().await;
+        assert_eq!(start.elapsed(), DELAY);
+        Work::new(Duration::ZERO, CancellationToken::new())
+            .simulate()
+            .await;
+        assert_eq!(start.elapsed(), DELAY);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn takes_no_longer_once_stopped() {
+    async fn it_ends_early_when_stopped() {
         let stop = CancellationToken::new();
+        let work = Work::new(DELAY, stop.clone());
         let start = Instant::now();
         let stopping = async {
             sleep(Duration::from_millis(30)).await;
             stop.cancel();
         };
-        tokio::join!(simulate_work(Duration::from_millis(100), &stop), stopping);
+        tokio::join!(work.simulate(), stopping);
         assert_eq!(start.elapsed(), Duration::from_millis(30));
-        simulate_work(Duration::from_millis(100), &stop).await;
+        work.simulate().await;
         assert_eq!(start.elapsed(), Duration::from_millis(30));
     }
 }

@@ -1,23 +1,25 @@
-//! The whole application in one process, for a laptop without Docker, and for its tests.
+//! The whole application in one process, for running and testing it without Docker.
 //!
-//! The services are the same library functions that their own binaries call, and they talk over the
-//! same protocols, on the loopback interface.
+//! The services are the library functions that their binaries call, and they talk over the same
+//! protocols, on the loopback interface.
 
-use std::{io::ErrorKind, net::Ipv4Addr, path::PathBuf, time::Duration};
+use std::{io, net::Ipv4Addr, path::PathBuf, time::Duration};
 
-use anyhow::{Context, anyhow};
-use chassis::{CancellationToken, Env, Invalid, Program, Redis, Variable, variable};
+use anyhow::Context;
+use chassis::{
+    CancellationToken, Env, Invalid, Program, Redis, Variable, bind_error, chain, variable,
+};
 use memory_redis::MemoryRedis;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, Span, error, info, info_span};
+use tracing::{Instrument, error, info, info_span};
 
 const DELAY: Variable<Duration> = variable::delay("100ms");
 const FILES: Variable<PathBuf> = webui::files("webui/files");
 const REDIS_URL: Variable<Option<redis::Client>> = Variable {
     name: "REDIS_URL",
     default: "",
-    about: "where redis is; if not set, a store in memory takes its place",
+    about: "the URL of redis; if unset, a Redis in memory is used",
     expected: Redis::EXPECTED,
     parse: |value| {
         if value.is_empty() {
@@ -28,7 +30,7 @@ const REDIS_URL: Variable<Option<redis::Client>> = Variable {
     },
 };
 
-/// What standalone says about itself.
+/// Name, version and variables of standalone.
 pub const PROGRAM: Program = Program {
     name: env!("CARGO_PKG_NAME"),
     version: env!("CARGO_PKG_VERSION"),
@@ -36,44 +38,43 @@ pub const PROGRAM: Program = Program {
     variables: &[REDIS_URL.help(), DELAY.help(), FILES.help()],
 };
 
-/// The arguments that it takes.
-pub const USAGE: &str = "standalone               runs webui, rng and hasher, and a worker
-  --workers NUMBER       so many workers [default: 1]
-  --port PORT            webui on this port, rng and hasher on the next two [default: 8000]
+/// The usage in `--help`.
+pub const USAGE: &str = "standalone               runs webui, rng, hasher and worker
+  --workers NUMBER       the number of workers [default: 1]
+  --port PORT            the port of webui; rng and hasher use the next two [default: 8000]
   --version
 ";
 
 /// The configuration of the application.
 #[derive(Debug)]
 pub struct Config {
-    /// How many workers.
+    /// The number of workers.
     pub workers: usize,
-    /// The simulated work, of rng, hasher and workers alike.
+    /// The simulated work of rng, hasher and worker.
     pub delay: Duration,
-    /// Where redis is; `None` for a store in memory.
+    /// The client of redis; `None` for a Redis in memory.
     pub redis: Option<redis::Client>,
-    /// The directory of the page's files.
+    /// The directory of the page.
     pub files: PathBuf,
 }
 
 impl Config {
-    /// The configuration that the environment asks for.
+    /// Reads the environment.
     ///
     /// # Errors
     ///
-    /// When a variable is not valid.
+    /// When a variable is invalid.
     pub fn from_env(env: Env, workers: usize) -> Result<Self, Invalid> {
-        let (delay, redis, files) = (DELAY.read(env)?, REDIS_URL.read(env)?, FILES.read(env)?);
         Ok(Self {
             workers,
-            delay,
-            redis,
-            files,
+            delay: DELAY.read(env)?,
+            redis: REDIS_URL.read(env)?,
+            files: FILES.read(env)?,
         })
     }
 }
 
-/// What the services listen on.
+/// The listeners of the services.
 #[derive(Debug)]
 pub struct Listeners {
     /// The page.
@@ -85,11 +86,11 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Listens on `port` and the two that follow it, on 127.0.0.1 alone; on any free ones for 0.
+    /// Listens on `port` and the next two, on 127.0.0.1 only; on free ports if it is 0.
     ///
     /// # Errors
     ///
-    /// When one of them is taken.
+    /// When one of the ports cannot be bound.
     pub async fn bind(port: u16) -> anyhow::Result<Self> {
         let next = |n| if port == 0 { 0 } else { port + n };
         Ok(Self {
@@ -103,90 +104,101 @@ impl Listeners {
 async fn bind(port: u16) -> anyhow::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .await
-        .map_err(|error| match error.kind() {
-            ErrorKind::AddrInUse => {
-                anyhow!(
-                    "port {port} is taken: stop what listens there, or use others, say --port 9000"
-                )
-            }
-            _ => anyhow!("cannot listen on port {port}: {error}"),
-        })
+        .map_err(|error| bind_error(port, "--port", &error))
 }
 
-/// Runs the application until `stop` is cancelled: the workers end first, as under Compose.
+/// Runs the application until `stop` is cancelled. The workers stop first, as under Compose.
 ///
 /// # Errors
 ///
-/// When there is no port left for the store.
+/// When the Redis in memory cannot be started.
 pub async fn run(
     listeners: Listeners,
     config: Config,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let Listeners { webui, rng, hasher } = listeners;
-    let Config {
-        workers,
-        delay,
-        redis,
-        files,
-    } = config;
-    let (store, redis) = if let Some(client) = redis {
-        (None, client)
-    } else {
-        let store = MemoryRedis::start()
-            .await
-            .context("cannot start the store")?;
-        let client = redis::Client::open(store.url())?;
-        (Some(store), client)
-    };
-    let url = |listener: &TcpListener| {
-        listener
-            .local_addr()
-            .map(|address| format!("http://{address}"))
-    };
+    let (redis, memory_redis) = start_redis(config.redis).await?;
     let worker = worker::Config {
-        rng: url(&rng)?,
-        hasher: url(&hasher)?,
+        rng: url(&listeners.rng)?,
+        hasher: url(&listeners.hasher)?,
         redis: redis.clone(),
-        delay,
-    };
-    let kept = if store.is_some() {
-        "in memory"
-    } else {
-        "in redis"
+        delay: config.delay,
     };
     info!(
-        "DockerCoins: {workers} workers, rng on {}, hasher on {}, counting {kept}",
-        worker.rng, worker.hasher
+        "DockerCoins: {} workers, rng on {}, hasher on {}, counting in {}",
+        config.workers,
+        worker.rng,
+        worker.hasher,
+        memory_redis.as_ref().map_or("redis", |_| "memory"),
     );
-    info!("Open {}/ in a browser; ^C ends it", url(&webui)?);
+    info!("Open {}/ in a browser; ^C ends it", url(&listeners.webui)?);
 
-    let (services, stop_services) = (TaskTracker::new(), CancellationToken::new());
-    services.spawn(rng::run(rng, delay, stop_services.clone()).instrument(span("rng")));
-    services.spawn(hasher::run(hasher, delay, stop_services.clone()).instrument(span("hasher")));
-    services
-        .spawn(webui::run(webui, redis, files, stop_services.clone()).instrument(span("webui")));
-    let crew = TaskTracker::new();
-    for n in 1..=workers {
-        let (worker, stop) = (worker.clone(), stop.clone());
-        let work = async move {
-            if let Err(error) = worker::run(worker, stop).await {
-                error!("{error:#}");
-            }
-        };
-        crew.spawn(work.instrument(span(&format!("worker_{n}"))));
-    }
-
+    let stop_services = CancellationToken::new();
+    let services = start_services(listeners, redis, config.delay, config.files, &stop_services);
+    let workers = start_workers(config.workers, &worker, &stop);
     stop.cancelled().await;
-    crew.close();
-    crew.wait().await;
+    workers.wait().await;
     stop_services.cancel();
-    services.close();
     services.wait().await;
     Ok(())
 }
 
-/// Puts the name of the service in front of its log lines.
-fn span(name: &str) -> Span {
-    info_span!("service", %name)
+/// The client to use, and the Redis in memory that must outlive it if there is none in `client`.
+async fn start_redis(
+    client: Option<redis::Client>,
+) -> anyhow::Result<(redis::Client, Option<MemoryRedis>)> {
+    if let Some(client) = client {
+        return Ok((client, None));
+    }
+    let redis = MemoryRedis::start()
+        .await
+        .context("cannot start the Redis in memory")?;
+    Ok((redis::Client::open(redis.url())?, Some(redis)))
+}
+
+fn start_services(
+    listeners: Listeners,
+    redis: redis::Client,
+    delay: Duration,
+    files: PathBuf,
+    stop: &CancellationToken,
+) -> TaskTracker {
+    let Listeners { webui, rng, hasher } = listeners;
+    let services = TaskTracker::new();
+    spawn(&services, "rng", rng::run(rng, delay, stop.clone()));
+    spawn(
+        &services,
+        "hasher",
+        hasher::run(hasher, delay, stop.clone()),
+    );
+    spawn(
+        &services,
+        "webui",
+        webui::run(webui, redis, files, stop.clone()),
+    );
+    services.close();
+    services
+}
+
+fn start_workers(number: usize, config: &worker::Config, stop: &CancellationToken) -> TaskTracker {
+    let workers = TaskTracker::new();
+    for n in 1..=number {
+        let worker = worker::run(config.clone(), stop.clone());
+        spawn(&workers, &format!("worker_{n}"), async {
+            if let Err(error) = worker.await {
+                error!("{}", chain(&error));
+            }
+        });
+    }
+    workers.close();
+    workers
+}
+
+/// The span prefixes the log with the name of the service, as Compose does.
+fn spawn(tasks: &TaskTracker, name: &str, task: impl Future<Output = ()> + Send + 'static) {
+    tasks.spawn(task.instrument(info_span!("service", %name)));
+}
+
+fn url(listener: &TcpListener) -> io::Result<String> {
+    Ok(format!("http://{}", listener.local_addr()?))
 }

@@ -2,17 +2,16 @@
 
 use std::{env, ffi::OsString};
 
-use chassis::start::{configure, fail, print_and_exit};
+use chassis::{configure, print_and_exit};
 use lexopt::{Arg, Parser, ValueExt};
 use standalone::{Config, Listeners, PROGRAM, USAGE};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
-    let arguments =
-        Arguments::read(env::args_os()).unwrap_or_else(|error| fail(2, PROGRAM.name, &error));
+async fn main() {
+    let arguments = PROGRAM.or_exit(Arguments::parse(env::args_os()));
     let (config, stop) = configure(&PROGRAM, |env| Config::from_env(env, arguments.workers));
-    let listeners = Listeners::bind(arguments.port).await?;
-    standalone::run(listeners, config, stop).await
+    let listeners = PROGRAM.or_exit(Listeners::bind(arguments.port).await);
+    PROGRAM.or_exit(standalone::run(listeners, config, stop).await);
 }
 
 struct Arguments {
@@ -21,26 +20,26 @@ struct Arguments {
 }
 
 impl Arguments {
-    fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, lexopt::Error> {
+    fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, lexopt::Error> {
         let mut parser = Parser::from_iter(arguments);
-        let mut read = Self {
+        let mut parsed = Self {
             workers: 1,
             port: 8000,
         };
         while let Some(argument) = parser.next()? {
             match argument {
-                Arg::Long("workers") => read.workers = parser.value()?.parse()?,
-                Arg::Long("port") => read.port = parser.value()?.parse_with(port)?,
+                Arg::Long("workers") => parsed.workers = parser.value()?.parse()?,
+                Arg::Long("port") => parsed.port = parser.value()?.parse_with(port)?,
                 Arg::Short('h') | Arg::Long("help") => print_and_exit(&PROGRAM.help(USAGE)),
                 Arg::Short('V') | Arg::Long("version") => print_and_exit(&PROGRAM.version()),
                 _ => return Err(argument.unexpected()),
             }
         }
-        Ok(read)
+        Ok(parsed)
     }
 }
 
-/// A port that leaves room for the two that follow it.
+/// A port that has two more above it.
 fn port(value: &str) -> Result<u16, &'static str> {
     let port = value.parse().ok().filter(|port| (1..=65533).contains(port));
     port.ok_or("it must be a port number from 1 to 65533")

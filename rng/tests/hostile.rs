@@ -1,17 +1,20 @@
-//! rng under attack. Short runs, as long as a test may take; a quarter of a million inputs each:
+//! rng under hostile input. A short run by default; a quarter of a million inputs each:
 //!
 //!     PROPTEST_CASES=4000 cargo test --release -p rng --test hostile
 #![allow(clippy::unwrap_used)]
 
 use std::{net::SocketAddr, time::Duration};
 
+use anyhow::{Result, ensure};
 use chassis::CancellationToken;
-use hostile::{Attacked, Outcome, ask, attack, get, hostile, is_one_line, show, targets};
+use hostile::{
+    ServerUnderTest, ensure_one_line, get, literal, requests, send, send_then_half_close, targets,
+};
 use proptest::{prelude::*, sample::select};
 
 const CASES: u32 = 10;
 
-/// What rng takes for a number, and what it does not quite.
+/// Numbers, and what is almost one.
 const NAMES: &[&str] = &[
     "0",
     "1",
@@ -27,27 +30,27 @@ const NAMES: &[&str] = &[
     "abc",
 ];
 
-fn rng() -> Attacked {
-    Attacked::start("/32", |listener| {
+fn rng() -> ServerUnderTest {
+    ServerUnderTest::start("/32", |listener| {
         rng::run(listener, Duration::ZERO, CancellationToken::new())
     })
 }
 
 #[test]
-fn whatever_bytes_come_it_does_not_panic_fail_or_hang() {
-    rng().survives(CASES, hostile(targets(NAMES)), attack_it);
+fn arbitrary_bytes_cause_no_panic_5xx_or_hang() {
+    rng().survives(CASES, requests(targets(NAMES)), disconnect);
 }
 
-async fn attack_it(rng: SocketAddr, pieces: Vec<Vec<u8>>) -> Outcome {
-    attack(rng, &pieces).await.map(drop)
+async fn disconnect(rng: SocketAddr, pieces: Vec<Vec<u8>>) -> Result<()> {
+    send_then_half_close(rng, &pieces).await.map(drop)
 }
 
 #[test]
-fn a_number_gives_so_many_bytes_and_nothing_else_gives_any() {
-    rng().survives(CASES, path(), ask_it);
+fn a_number_returns_that_many_bytes_and_no_other_path_any() {
+    rng().survives(CASES, path(), request);
 }
 
-/// A path that is valid in HTTP, with the number that it decodes to.
+/// A path that is valid HTTP, often a number.
 fn path() -> impl Strategy<Value = String> {
     let digits = prop_oneof![
         8 => (0_u32..3000).prop_map(|n| n.to_string()),
@@ -62,24 +65,22 @@ fn path() -> impl Strategy<Value = String> {
         .prop_map(|(path, query)| format!("/{path}{query}"))
 }
 
-async fn ask_it(rng: SocketAddr, path: String) -> Outcome {
-    let answer = ask(rng, &[get(&path)]).await?;
-    let [head] = &answer.heads[..] else {
-        return Err(format!("{path} is answered by {answer:?}"));
-    };
-    let length = head.header("content-length").and_then(|n| n.parse().ok());
-    let got = answer.body();
+async fn request(rng: SocketAddr, path: String) -> Result<()> {
+    let response = send(rng, &[get(&path)]).await?;
+    let (status, body) = (response.status().as_u16(), response.body());
+    let length = &response.headers()["content-length"];
     let expected = match meaning(&path) {
-        Meaning::Index | Meaning::Health => head.status == 200 && !got.is_empty(),
-        Meaning::Bytes(n) => head.status == 200 && got.len() == n,
-        Meaning::TooMany | Meaning::NoText => head.status == 400,
-        Meaning::Nothing => head.status == 404,
+        Meaning::Index | Meaning::Health => status == 200 && !body.is_empty(),
+        Meaning::Bytes(n) => status == 200 && body.len() == n,
+        Meaning::TooMany | Meaning::Invalid => status == 400,
+        Meaning::NotFound => status == 404,
     };
-    if expected && length == Some(got.len()) {
-        Ok(())
-    } else {
-        Err(format!("{path} is answered by {head:?} and {}", show(got)))
-    }
+    ensure!(
+        expected && length == &body.len().to_string(),
+        "response to {path}: {status}, {length:?} bytes: {}",
+        literal(body)
+    );
+    Ok(())
 }
 
 enum Meaning {
@@ -87,9 +88,9 @@ enum Meaning {
     Health,
     Bytes(usize),
     TooMany,
-    Nothing,
-    /// Bytes that are no text once they are decoded.
-    NoText,
+    NotFound,
+    /// Not UTF-8 when decoded.
+    Invalid,
 }
 
 /// What the specification says of a path.
@@ -103,13 +104,13 @@ fn meaning(path: &str) -> Meaning {
         return Meaning::Health;
     }
     if segment.contains('/') {
-        return Meaning::Nothing;
+        return Meaning::NotFound;
     }
-    let Ok(text) = String::from_utf8(decoded(segment)) else {
-        return Meaning::NoText;
+    let Ok(text) = String::from_utf8(percent_decode(segment)) else {
+        return Meaning::Invalid;
     };
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Meaning::Nothing;
+        return Meaning::NotFound;
     }
     let significant = text.trim_start_matches('0');
     match format!("0{significant}").parse::<usize>() {
@@ -118,7 +119,7 @@ fn meaning(path: &str) -> Meaning {
     }
 }
 
-fn decoded(segment: &str) -> Vec<u8> {
+fn percent_decode(segment: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = segment;
     while let Some((before, after)) = rest.split_once('%') {
@@ -132,10 +133,10 @@ fn decoded(segment: &str) -> Vec<u8> {
 
 #[cfg(unix)]
 #[test]
-fn no_value_forges_a_second_line_of_what_the_program_says() {
+fn invalid_values_cannot_forge_a_second_line_on_stderr() {
     use std::{ffi::OsStr, net::TcpListener, os::unix::ffi::OsStrExt, process::Command};
 
-    // If it took the value, it would end here and not serve for ever.
+    // It would exit here, rather than serve, if it accepted the value.
     let taken = TcpListener::bind("[::]:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     for (name, value) in [
@@ -154,7 +155,7 @@ fn no_value_forges_a_second_line_of_what_the_program_says() {
             .env(name, OsStr::from_bytes(value))
             .output()
             .unwrap();
-        assert_eq!(output.status.code(), Some(2), "{name}={}", show(value));
+        assert_eq!(output.status.code(), Some(2), "{name}={}", literal(value));
         assert!(output.stdout.is_empty());
         let text = String::from_utf8(output.stderr).unwrap();
         let line = text
@@ -163,6 +164,6 @@ fn no_value_forges_a_second_line_of_what_the_program_says() {
             .strip_suffix('\n')
             .unwrap();
         let value = String::from_utf8_lossy(value);
-        is_one_line(line, name, &value).unwrap();
+        ensure_one_line(line, name, &value).unwrap();
     }
 }

@@ -1,153 +1,77 @@
-//! rng as the engine meets it: a process with arguments, an environment and signals.
+//! rng as the container engine runs it: a process with arguments, an environment and signals.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::mpsc::{Receiver, channel},
-    thread::{sleep, spawn},
-    time::{Duration, Instant},
+use std::{net::TcpListener, time::Duration};
+
+use subprocess::{Command, command, serve};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    time::sleep,
 };
 
-use socket2::{Domain, Socket, Type};
+const RNG: &str = env!("CARGO_BIN_EXE_rng");
 
-/// A test does not wait for ever.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The program, and nothing of our own environment.
 fn rng() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rng"));
-    command.env_clear();
-    command
+    command(RNG)
 }
 
-fn text(bytes: &[u8]) -> &str {
-    str::from_utf8(bytes).unwrap()
+/// Connects and sends a request.
+async fn send(port: u16, request: &str) -> TcpStream {
+    let mut client = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    client.write_all(request.as_bytes()).await.unwrap();
+    client
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+/// The exit code of the health check, and what it writes to standard error.
+async fn healthcheck(port: u16, path: &str) -> (Option<i32>, String) {
+    let url = format!("http://127.0.0.1:{port}{path}");
+    exit(rng().args(["healthcheck", &url])).await
 }
 
-struct Running {
-    child: Child,
-    log: Receiver<String>,
-    port: u16,
+/// The exit code, and what the program writes to standard error.
+async fn exit(command: &mut Command) -> (Option<i32>, String) {
+    let output = command.output().await.unwrap();
+    assert_eq!(output.stdout, b"");
+    (output.status.code(), text(output.stderr))
 }
 
-impl Running {
-    fn start(mut command: Command) -> Self {
-        // Somebody else may take a free port before the program does.
-        for _ in 0..10 {
-            let running = Self::start_on(free_port(), &mut command);
-            if let Ok(line) = running.log.recv_timeout(PATIENCE) {
-                assert!(line.starts_with("INFO Listening on "), "{line}");
-                return running;
-            }
+async fn stdout(argument: &str) -> String {
+    let output = rng().arg(argument).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    text(output.stdout)
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
+}
+
+#[tokio::test]
+async fn help_lists_the_variables_with_their_defaults() {
+    for argument in ["--help", "-h"] {
+        let help = stdout(argument).await;
+        for line in [
+            "  PORT           the port to listen on [default: 80]\n",
+            "  DELAY          the simulated work, such as 250ms or 1s; 0 means none [default: 100ms]\n",
+            "  DEBUG          ",
+            "  RUST_LOG       ",
+            "  IGNORE_SIGTERM ",
+        ] {
+            assert!(help.contains(line), "{help}");
         }
-        panic!("it does not start");
-    }
-
-    fn start_on(port: u16, command: &mut Command) -> Self {
-        let child = command
-            .env("PORT", port.to_string())
-            .stdout(Stdio::piped())
-            .spawn();
-        let mut child = child.unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let (sender, log) = channel();
-        spawn(move || {
-            output
-                .lines()
-                .map_while(Result::ok)
-                .try_for_each(|line| sender.send(line))
-        });
-        Self { child, log, port }
-    }
-
-    /// The next line of the log.
-    fn line(&self) -> String {
-        self.log.recv_timeout(PATIENCE).expect("a line of the log")
-    }
-
-    fn connect(&self) -> TcpStream {
-        TcpStream::connect(("127.0.0.1", self.port)).unwrap()
-    }
-
-    /// Connects so that an answer of a mebibyte does not fit into the kernel.
-    fn connect_without_buffer(&self) -> TcpStream {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.set_recv_buffer_size(4096).unwrap();
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-        socket.connect(&address.into()).unwrap();
-        socket.into()
-    }
-
-    fn healthcheck(&self, path: &str) -> Output {
-        let url = format!("http://127.0.0.1:{}{path}", self.port);
-        rng().args(["healthcheck", &url]).output().unwrap()
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-s", name, &id])
-                .status()
-                .unwrap()
-                .success()
-        );
-    }
-
-    /// How it ended; a test whose program does not end fails.
-    fn end(&mut self) -> ExitStatus {
-        let start = Instant::now();
-        while start.elapsed() < PATIENCE {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            sleep(Duration::from_millis(10));
-        }
-        panic!("it did not end");
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+#[tokio::test]
+async fn version_prints_name_and_version() {
+    let version = concat!("rng ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(stdout("--version").await, version);
+    assert_eq!(stdout("-V").await, version);
 }
 
-#[test]
-fn help_lists_the_variables_with_their_defaults() {
-    let output = rng().arg("--help").output().unwrap();
-    assert!(output.status.success());
-    for line in [
-        "  PORT           the port to listen on [default: 80]\n",
-        "  DELAY          the simulated work, such as 250ms or 1s; 0 means none [default: 100ms]\n",
-        "  DEBUG          ",
-        "  RUST_LOG       ",
-        "  IGNORE_SIGTERM ",
-    ] {
-        assert!(text(&output.stdout).contains(line), "{line}");
-    }
-}
-
-#[test]
-fn version_says_the_version() {
-    let output = rng().arg("--version").output().unwrap();
-    assert_eq!(
-        text(&output.stdout),
-        concat!("rng ", env!("CARGO_PKG_VERSION"), "\n")
-    );
-}
-
-#[test]
-fn what_is_not_valid_ends_it_at_once_with_one_line_and_code_2() {
+#[tokio::test]
+async fn an_invalid_variable_or_argument_is_one_line_and_exit_code_2() {
     for (name, value, way_out) in [
         ("PORT", "http", "a port number from 1 to 65535"),
         (
@@ -158,46 +82,65 @@ fn what_is_not_valid_ends_it_at_once_with_one_line_and_code_2() {
         ("DEBUG", "maybe", "y or n"),
         ("IGNORE_SIGTERM", "TERM", "y or n"),
     ] {
-        let output = rng().env(name, value).output().unwrap();
-        assert_eq!(output.status.code(), Some(2));
         let line = format!("rng: {name} is {value:?}, but it must be {way_out}\n");
-        assert_eq!(text(&output.stderr), line);
-        assert_eq!(text(&output.stdout), "");
+        assert_eq!(exit(rng().env(name, value)).await, (Some(2), line));
     }
-    let output = rng().args(["--port", "81"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
     let line =
         "rng: cannot understand \"--port 81\": it is configured by its environment, see --help\n";
-    assert_eq!(text(&output.stderr), line);
+    let command = &mut rng();
+    command.args(["--port", "81"]);
+    assert_eq!(exit(command).await, (Some(2), line.to_owned()));
 }
 
-#[test]
-fn a_port_that_is_taken_gives_one_line_that_says_what_to_do() {
+#[tokio::test]
+async fn a_port_in_use_is_one_line_and_exit_code_2() {
     let taken = TcpListener::bind("[::]:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    let output = rng().env("PORT", port.to_string()).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
     let line =
-        format!("Error: port {port} is taken: stop what listens there, or set PORT to another\n");
-    assert_eq!(text(&output.stderr), line);
-}
-
-#[test]
-fn it_listens_on_ipv4_and_on_ipv6() {
-    let rng = Running::start(rng());
-    assert!(TcpStream::connect(("127.0.0.1", rng.port)).is_ok());
-    // Where there is IPv6 at all.
-    if TcpListener::bind("[::1]:0").is_ok() {
-        assert!(TcpStream::connect(("::1", rng.port)).is_ok());
+        format!("rng: port {port} is taken: stop what listens there, or set PORT to another\n");
+    for backtrace in ["0", "1"] {
+        let command = &mut rng();
+        command.env("PORT", port.to_string());
+        command.env("RUST_BACKTRACE", backtrace);
+        assert_eq!(exit(command).await, (Some(2), line.clone()));
     }
 }
 
-#[test]
-fn the_access_log_is_in_the_common_log_format_with_the_seconds() {
-    let rng = Running::start(rng());
-    let mut client = rng.connect();
-    client.write_all(b"GET /32 HTTP/1.0\r\n\r\n").unwrap();
-    let line = rng.line();
+/// Skipped where port 80 is not privileged, as in the network namespace of a container.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_privileged_port_is_one_line_and_exit_code_2() {
+    use std::{fs, os::unix::fs::MetadataExt};
+
+    let start = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
+    if start.trim().parse::<u16>().unwrap() <= 80 {
+        return;
+    }
+    let root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    let command = &mut if root { command("setpriv") } else { rng() };
+    if root {
+        let capability = "-net_bind_service";
+        command.args(["--inh-caps", capability, "--bounding-set", capability, RNG]);
+    }
+    let line = "rng: port 80 needs privileges: set PORT to one above 1023, say 8080\n";
+    assert_eq!(exit(command).await, (Some(2), line.to_owned()));
+}
+
+#[tokio::test]
+async fn it_listens_on_ipv4_and_on_ipv6() {
+    let (_rng, port) = serve(&mut rng()).await;
+    assert!(TcpStream::connect(("127.0.0.1", port)).await.is_ok());
+    // Where there is IPv6 at all.
+    if TcpListener::bind("[::1]:0").is_ok() {
+        assert!(TcpStream::connect(("::1", port)).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn the_access_log_is_in_the_common_log_format_with_the_seconds() {
+    let (mut rng, port) = serve(&mut rng()).await;
+    let _client = send(port, "GET /32 HTTP/1.0\r\n\r\n").await;
+    let line = rng.line().await;
     let (client_and_time, rest) = line.split_once(" +0000] ").unwrap();
     let time = client_and_time.strip_prefix("127.0.0.1 - - [").unwrap();
     // 23/Nov/2026:09:18:22
@@ -213,91 +156,82 @@ fn the_access_log_is_in_the_common_log_format_with_the_seconds() {
     assert_eq!(seconds.len(), "0.1011".len());
     assert!(seconds.parse::<f64>().unwrap() >= 0.1, "{seconds}");
 
-    // An answer without a body, and a path that would end its field early.
-    let mut client = rng.connect();
-    client
-        .write_all(b"HEAD /\" HTTP/1.1\r\nhost: rng\r\n\r\n")
-        .unwrap();
-    assert!(rng.line().contains("] \"HEAD /%22 HTTP/1.1\" 404 - 0."));
+    // A response without a body, and a path whose quotation mark would end its field early.
+    let _client = send(port, "HEAD /\" HTTP/1.1\r\nhost: rng\r\n\r\n").await;
+    let line = rng.line().await;
+    assert!(line.contains("] \"HEAD /%22 HTTP/1.1\" 404 - 0."), "{line}");
 }
 
-#[test]
-fn the_health_check_does_not_wait_in_the_queue_and_is_not_logged() {
-    let mut slow = rng();
-    slow.env("DELAY", "60s");
-    let rng = Running::start(slow);
-    let mut waiting = rng.connect();
-    waiting
-        .write_all(b"GET /32 HTTP/1.1\r\nhost: rng\r\n\r\n")
-        .unwrap();
-    sleep(Duration::from_millis(50));
-    assert!(rng.healthcheck("/healthz").status.success());
-    rng.signal("TERM");
-    assert_eq!(rng.line(), "INFO TERM: finishing what is in hand");
-}
-
-#[test]
-fn the_health_check_fails_where_nobody_answers_well() {
-    let mut rng = Running::start(rng());
-    let output = rng.healthcheck("/no-such-path");
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).ends_with(" answers 404 Not Found\n"));
-    rng.signal("KILL");
-    rng.end();
-    let output = rng.healthcheck("/healthz");
-    assert_eq!(output.status.code(), Some(1));
-    let line = text(&output.stderr);
-    assert!(
-        line.starts_with("rng: no answer from \"http://127.0.0.1:"),
-        "{line}"
+#[tokio::test]
+async fn the_health_check_bypasses_the_queue_and_is_not_logged() {
+    let (mut rng, port) = serve(rng().env("DELAY", "60s")).await;
+    let _queued = send(port, "GET /32 HTTP/1.1\r\nhost: rng\r\n\r\n").await;
+    sleep(Duration::from_millis(50)).await;
+    assert_eq!(
+        healthcheck(port, "/healthz").await,
+        (Some(0), String::new())
     );
-    assert_eq!(line.lines().count(), 1, "{line}");
+    rng.signal("TERM").await;
+    assert_eq!(rng.line().await, "INFO TERM: shutting down gracefully");
 }
 
-#[test]
-fn term_and_int_end_it_with_code_0_and_nobody_is_cut_off() {
-    for name in ["TERM", "INT"] {
-        let mut slow = rng();
-        slow.env("DELAY", "60s");
-        let mut rng = Running::start(slow);
-        let mut client = rng.connect();
-        client
-            .write_all(b"GET /3 HTTP/1.1\r\nhost: rng\r\n\r\n")
-            .unwrap();
-        sleep(Duration::from_millis(100));
-        rng.signal(name);
-        assert_eq!(rng.end().code(), Some(0));
-        let mut answer = Vec::new();
-        client.read_to_end(&mut answer).unwrap();
-        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
+#[tokio::test]
+async fn the_health_check_fails_without_a_2xx_response() {
+    let (mut rng, port) = serve(&mut rng()).await;
+    let (code, error) = healthcheck(port, "/no-such-path").await;
+    assert_eq!(code, Some(1));
+    assert!(error.ends_with(" answers 404 Not Found\n"), "{error}");
+    rng.signal("KILL").await;
+    rng.exit_code().await;
+    let (code, error) = healthcheck(port, "/healthz").await;
+    assert_eq!(code, Some(1));
+    let start = format!("rng: no answer from \"http://127.0.0.1:{port}/healthz\": ");
+    assert!(error.starts_with(&start), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+}
+
+#[tokio::test]
+async fn term_and_int_shut_it_down_gracefully_with_exit_code_0() {
+    for signal in ["TERM", "INT"] {
+        let (mut rng, port) = serve(rng().env("DELAY", "60s")).await;
+        let mut client = send(port, "GET /3 HTTP/1.1\r\nhost: rng\r\n\r\n").await;
+        sleep(Duration::from_millis(100)).await;
+        rng.signal(signal).await;
+        assert_eq!(rng.exit_code().await, Some(0));
+        let mut response = Vec::new();
+        client.read_to_end(&mut response).await.unwrap();
+        assert!(response.starts_with(b"HTTP/1.1 200 OK\r\n"));
     }
 }
 
-#[test]
-fn with_ignore_sigterm_only_int_ends_it() {
-    let mut stubborn = rng();
-    stubborn.env("IGNORE_SIGTERM", "y");
-    let mut rng = Running::start(stubborn);
+#[tokio::test]
+async fn with_ignore_sigterm_only_int_shuts_it_down() {
+    let (mut rng, port) = serve(rng().env("IGNORE_SIGTERM", "y")).await;
     for _ in 0..2 {
-        rng.signal("TERM");
-        assert_eq!(rng.line(), "INFO TERM: ignored, as IGNORE_SIGTERM says");
+        rng.signal("TERM").await;
+        assert_eq!(
+            rng.line().await,
+            "INFO TERM: ignored, as IGNORE_SIGTERM says"
+        );
     }
-    assert!(rng.healthcheck("/healthz").status.success());
-    rng.signal("INT");
-    assert_eq!(rng.end().code(), Some(0));
+    assert_eq!(healthcheck(port, "/healthz").await.0, Some(0));
+    rng.signal("INT").await;
+    assert_eq!(rng.exit_code().await, Some(0));
 }
 
-#[test]
-fn a_second_signal_ends_it_at_once() {
-    let mut rng = Running::start(rng());
-    // A client that does not take its answer would be waited for.
-    let mut client = rng.connect_without_buffer();
-    client
-        .write_all(b"GET /1048576 HTTP/1.1\r\nhost: rng\r\n\r\n")
-        .unwrap();
-    assert!(rng.line().contains("GET /1048576"));
-    rng.signal("TERM");
-    assert_eq!(rng.line(), "INFO TERM: finishing what is in hand");
-    rng.signal("TERM");
-    assert_eq!(rng.end().code(), Some(130));
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once_with_exit_code_130() {
+    let (mut rng, port) = serve(&mut rng()).await;
+    // A graceful shutdown waits for a client that does not read, as the response does not fit into
+    // the buffers of the kernel.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut client = socket.connect(([127, 0, 0, 1], port).into()).await.unwrap();
+    let request = b"GET /1048576 HTTP/1.1\r\nhost: rng\r\n\r\n";
+    client.write_all(request).await.unwrap();
+    assert!(rng.line().await.contains("GET /1048576"));
+    rng.signal("TERM").await;
+    assert_eq!(rng.line().await, "INFO TERM: shutting down gracefully");
+    rng.signal("TERM").await;
+    assert_eq!(rng.exit_code().await, Some(130));
 }

@@ -1,20 +1,17 @@
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     mem,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use redis_protocol::resp2::types::BytesFrame as Reply;
+use redis_protocol::resp2::types::BytesFrame as Frame;
 
-/// All keys with their values, shared by the connections.
-#[derive(Clone, Default)]
-pub(crate) struct Data(Arc<Mutex<Keys>>);
-
+/// The database that all connections share.
 #[derive(Default)]
-struct Keys {
+pub(crate) struct Database {
     values: HashMap<Vec<u8>, Value>,
-    /// How often a key was written, for those who watch it.
-    writes: HashMap<Vec<u8>, u64>,
+    /// Counts the writes to a key, for WATCH.
+    versions: HashMap<Vec<u8>, u64>,
 }
 
 enum Value {
@@ -24,188 +21,170 @@ enum Value {
 
 type Fields = HashMap<Vec<u8>, Vec<u8>>;
 
-/// What a connection has to itself: its transaction.
+/// A connection with its transaction.
 pub(crate) struct Session {
-    data: Data,
-    /// The keys that nobody else may write before EXEC, with how often they were written so far.
+    database: Arc<Mutex<Database>>,
+    /// The keys of WATCH, with the version that each had then.
     watched: Vec<(Vec<u8>, u64)>,
     /// The commands since MULTI.
-    queued: Option<Vec<Reply>>,
+    queued: Option<Vec<Command>>,
 }
+
+/// The name and the arguments.
+type Command = Vec<Vec<u8>>;
+
+type Result<T = Frame> = std::result::Result<T, &'static str>;
 
 const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
 const NOT_A_NUMBER: &str = "ERR value is not an integer or out of range";
 
 impl Session {
-    pub(crate) fn new(data: Data) -> Self {
+    pub(crate) fn new(database: Arc<Mutex<Database>>) -> Self {
         Self {
-            data,
+            database,
             watched: Vec::new(),
             queued: None,
         }
     }
 
-    /// Carries out a command, an array of strings, and says what came of it.
-    pub(crate) fn execute(&mut self, command: Reply) -> Reply {
-        // A command leaves the data whole at each point, so a panic in another one does no harm.
-        let mut keys = self.data.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let words = words(&command).unwrap_or_default();
-        let name = words.first().map(|name| name.to_ascii_uppercase());
+    pub(crate) fn execute(&mut self, frame: Frame) -> Frame {
+        reply(parse(frame).and_then(|command| self.execute_or_queue(command)))
+    }
+
+    fn execute_or_queue(&mut self, command: Command) -> Result {
+        // A command panics before it writes or not at all, so a poisoned lock does no harm.
+        let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = command.first().map(|name| name.to_ascii_uppercase());
         match (name.as_deref(), &mut self.queued) {
             (Some(b"EXEC"), queued) => {
-                let commands = queued.take();
-                let watched = mem::take(&mut self.watched);
-                let untouched = watched
-                    .iter()
-                    .all(|(key, writes)| keys.writes(key) == *writes);
-                match commands {
-                    None => error("ERR EXEC without MULTI"),
-                    Some(_) if !untouched => Reply::Null,
-                    Some(commands) => Reply::Array(
-                        commands
-                            .iter()
-                            .map(|command| keys.execute(command))
-                            .collect(),
-                    ),
+                let commands = queued.take().ok_or("ERR EXEC without MULTI")?;
+                let mut watched = mem::take(&mut self.watched).into_iter();
+                if watched.any(|(key, version)| database.version(&key) != version) {
+                    return Ok(Frame::Null);
                 }
+                let replies = commands
+                    .iter()
+                    .map(|command| reply(database.execute(command)));
+                Ok(Frame::Array(replies.collect()))
             }
             (_, Some(queued)) => {
                 queued.push(command);
-                Reply::SimpleString("QUEUED".into())
+                Ok(simple("QUEUED"))
             }
-            (Some(b"MULTI"), queued) => {
-                *queued = Some(Vec::new());
-                ok()
+            (Some(b"MULTI"), None) => {
+                self.queued = Some(Vec::new());
+                Ok(simple("OK"))
             }
-            (Some(b"WATCH"), _) => {
-                let watched = words[1..]
-                    .iter()
-                    .map(|key| (key.to_vec(), keys.writes(key)));
-                self.watched.extend(watched);
-                ok()
+            (Some(b"WATCH"), None) => {
+                for key in &command[1..] {
+                    self.watched.push((key.clone(), database.version(key)));
+                }
+                Ok(simple("OK"))
             }
-            _ => keys.execute(&command),
+            _ => database.execute(&command),
         }
     }
 }
 
-impl Keys {
-    fn execute(&mut self, command: &Reply) -> Reply {
-        let Some(words) = words(command) else {
-            return error("ERR expected an array of strings");
-        };
-        let Some((name, arguments)) = words.split_first() else {
-            return error("ERR empty command");
-        };
-        let result = match (name.to_ascii_uppercase().as_slice(), arguments) {
-            (b"PING", []) => Ok(Reply::SimpleString("PONG".into())),
-            // With this a client introduces itself, by its name and version.
-            (b"CLIENT", [b"SETINFO", ..]) => Ok(ok()),
-            (b"INCRBY", [key, number]) => increment(self.entry(key), number),
-            (b"GET", [key]) => get(self.values.get(*key)),
-            // Nothing here lives as long as it would take to expire.
-            (b"SETEX", [key, _seconds, value]) => Ok(set(self.entry(key), value)),
-            (b"HSET", [key, field, value]) => set_field(self.entry(key), field, value),
-            (b"HLEN", [key]) => length(self.values.get(*key)),
-            (b"HGETALL", [key]) => all_fields(self.values.get(*key)),
-            _ => Err("ERR unknown command or wrong number of arguments, for this small store"),
-        };
-        result.unwrap_or_else(error)
+impl Database {
+    fn execute(&mut self, command: &[Vec<u8>]) -> Result {
+        let (name, arguments) = command.split_first().ok_or("ERR empty command")?;
+        match (&name.to_ascii_uppercase()[..], arguments) {
+            (b"PING", []) => Ok(simple("PONG")),
+            // A client introduces itself with its name and version.
+            (b"CLIENT", [action, ..]) if action == b"SETINFO" => Ok(simple("OK")),
+            (b"GET", [key]) => Ok(self.string(key)?.map_or(Frame::Null, bulk)),
+            // Nothing here lives long enough to expire.
+            (b"SETEX", [key, _seconds, value]) => {
+                self.set(key, value.clone());
+                Ok(simple("OK"))
+            }
+            (b"INCRBY", [key, increment]) => {
+                let increment = integer(increment)?;
+                let number = self.string(key)?.map_or(Ok(0), integer)?;
+                let sum = number.checked_add(increment);
+                let sum = sum.ok_or("ERR increment or decrement would overflow")?;
+                self.set(key, sum.to_string().into_bytes());
+                Ok(Frame::Integer(sum))
+            }
+            (b"HSET", [key, field, value]) => {
+                let replaced = self.hash_mut(key)?.insert(field.clone(), value.clone());
+                Ok(Frame::Integer(replaced.is_none().into()))
+            }
+            (b"HLEN", [key]) => {
+                let length = self.hash(key)?.map_or(0, Fields::len);
+                Ok(Frame::Integer(i64::try_from(length).unwrap_or(i64::MAX)))
+            }
+            (b"HGETALL", [key]) => {
+                let pairs = self.hash(key)?.into_iter().flatten();
+                let strings = pairs.flat_map(|(field, value)| [bulk(field), bulk(value)]);
+                Ok(Frame::Array(strings.collect()))
+            }
+            _ => Err("ERR unknown command or wrong number of arguments, for this Redis in memory"),
+        }
     }
 
-    fn writes(&self, key: &[u8]) -> u64 {
-        self.writes.get(key).copied().unwrap_or_default()
+    fn version(&self, key: &[u8]) -> u64 {
+        self.versions.get(key).copied().unwrap_or_default()
     }
 
-    /// For writing.
-    fn entry(&mut self, key: &[u8]) -> Entry<'_, Vec<u8>, Value> {
-        *self.writes.entry(key.to_vec()).or_default() += 1;
-        self.values.entry(key.to_vec())
+    fn string(&self, key: &[u8]) -> Result<Option<&[u8]>> {
+        match self.values.get(key) {
+            Some(Value::String(string)) => Ok(Some(string)),
+            Some(Value::Hash(_)) => Err(WRONG_TYPE),
+            None => Ok(None),
+        }
+    }
+
+    fn hash(&self, key: &[u8]) -> Result<Option<&Fields>> {
+        match self.values.get(key) {
+            Some(Value::Hash(fields)) => Ok(Some(fields)),
+            Some(Value::String(_)) => Err(WRONG_TYPE),
+            None => Ok(None),
+        }
+    }
+
+    fn set(&mut self, key: &[u8], value: Vec<u8>) {
+        *self.versions.entry(key.to_vec()).or_default() += 1;
+        self.values.insert(key.to_vec(), Value::String(value));
+    }
+
+    fn hash_mut(&mut self, key: &[u8]) -> Result<&mut Fields> {
+        *self.versions.entry(key.to_vec()).or_default() += 1;
+        let new = || Value::Hash(Fields::new());
+        match self.values.entry(key.to_vec()).or_insert_with(new) {
+            Value::Hash(fields) => Ok(fields),
+            Value::String(_) => Err(WRONG_TYPE),
+        }
     }
 }
 
-type Result = std::result::Result<Reply, &'static str>;
-
-fn increment(entry: Entry<Vec<u8>, Value>, number: &[u8]) -> Result {
-    let number = integer(number)?;
-    let Value::String(string) = entry.or_insert(Value::String(b"0".to_vec())) else {
-        return Err(WRONG_TYPE);
+fn parse(frame: Frame) -> Result<Command> {
+    const EXPECTED: &str = "ERR expected an array of strings";
+    let Frame::Array(frames) = frame else {
+        return Err(EXPECTED);
     };
-    let sum = integer(string)?
-        .checked_add(number)
-        .ok_or("ERR increment or decrement would overflow")?;
-    *string = sum.to_string().into_bytes();
-    Ok(Reply::Integer(sum))
-}
-
-fn integer(string: &[u8]) -> std::result::Result<i64, &'static str> {
-    str::from_utf8(string)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .ok_or(NOT_A_NUMBER)
-}
-
-fn get(value: Option<&Value>) -> Result {
-    match value {
-        Some(Value::String(string)) => Ok(Reply::BulkString(string.clone().into())),
-        Some(Value::Hash(_)) => Err(WRONG_TYPE),
-        None => Ok(Reply::Null),
-    }
-}
-
-fn set(entry: Entry<Vec<u8>, Value>, value: &[u8]) -> Reply {
-    entry.insert_entry(Value::String(value.to_vec()));
-    ok()
-}
-
-/// 1 if the field is new, 0 if its value was replaced.
-fn set_field(entry: Entry<Vec<u8>, Value>, field: &[u8], value: &[u8]) -> Result {
-    let Value::Hash(fields) = entry.or_insert_with(|| Value::Hash(Fields::new())) else {
-        return Err(WRONG_TYPE);
+    let string = |frame| match frame {
+        // A copy, since a slice would keep the whole read buffer alive.
+        Frame::BulkString(bytes) => Ok(bytes.to_vec()),
+        _ => Err(EXPECTED),
     };
-    let replaced = fields.insert(field.to_vec(), value.to_vec());
-    Ok(Reply::Integer(replaced.is_none().into()))
+    frames.into_iter().map(string).collect()
 }
 
-fn length(value: Option<&Value>) -> Result {
-    let length = fields(value)?.map_or(0, Fields::len);
-    Ok(Reply::Integer(i64::try_from(length).unwrap_or(i64::MAX)))
+fn integer(string: &[u8]) -> Result<i64> {
+    let text = str::from_utf8(string).ok();
+    text.and_then(|text| text.parse().ok()).ok_or(NOT_A_NUMBER)
 }
 
-fn all_fields(value: Option<&Value>) -> Result {
-    let pairs = fields(value)?.into_iter().flatten();
-    let strings = pairs
-        .flat_map(|(field, value)| [field, value])
-        .map(|string| Reply::BulkString(string.clone().into()));
-    Ok(Reply::Array(strings.collect()))
+fn reply(result: Result) -> Frame {
+    result.unwrap_or_else(|message| Frame::Error(message.into()))
 }
 
-fn fields(value: Option<&Value>) -> std::result::Result<Option<&Fields>, &'static str> {
-    match value {
-        Some(Value::Hash(fields)) => Ok(Some(fields)),
-        Some(Value::String(_)) => Err(WRONG_TYPE),
-        None => Ok(None),
-    }
+fn simple(text: &'static str) -> Frame {
+    Frame::SimpleString(text.into())
 }
 
-fn ok() -> Reply {
-    Reply::SimpleString("OK".into())
-}
-
-fn words(command: &Reply) -> Option<Vec<&[u8]>> {
-    let Reply::Array(words) = command else {
-        return None;
-    };
-    words.iter().map(string).collect()
-}
-
-fn string(word: &Reply) -> Option<&[u8]> {
-    match word {
-        Reply::BulkString(bytes) => Some(bytes),
-        _ => None,
-    }
-}
-
-fn error(message: &str) -> Reply {
-    Reply::Error(message.into())
+fn bulk(string: &[u8]) -> Frame {
+    Frame::BulkString(string.to_vec().into())
 }

@@ -1,8 +1,8 @@
-//! The few Redis commands that the workshop uses, in memory, over Redis's protocol.
+//! A Redis in memory: the few commands that the workshop uses, over its protocol.
 //!
-//! So the application runs where there is no Redis, and its services talk to this with their
-//! ordinary client. Nothing is written to disk: the counter begins anew with each start, as with a
-//! new Redis container.
+//! So the application runs where there is no Redis, and its services use their ordinary client.
+//! Nothing is written to disk: the counter begins anew with each start, as with a new Redis
+//! container.
 
 mod commands;
 #[cfg(feature = "testing")]
@@ -11,9 +11,10 @@ pub mod testing;
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex},
 };
 
-use commands::{Data, Session};
+use commands::{Database, Session};
 use futures_util::{SinkExt, StreamExt};
 use redis_protocol::codec::Resp2;
 use tokio::net::{TcpListener, TcpStream};
@@ -22,7 +23,7 @@ use tokio_util::{
     sync::{CancellationToken, DropGuard},
 };
 
-/// A running store. Dropping it ends it, with its connections and its data.
+/// A running server. Dropping it closes its connections and discards its data.
 #[derive(Debug)]
 pub struct MemoryRedis {
     address: SocketAddr,
@@ -30,16 +31,16 @@ pub struct MemoryRedis {
 }
 
 impl MemoryRedis {
-    /// Starts a store on a loopback port that the system chooses.
+    /// Starts a server on a free loopback port.
     ///
     /// # Errors
     ///
-    /// When there is no port left.
+    /// When there is no free port.
     pub async fn start() -> io::Result<Self> {
         Self::start_on(0).await
     }
 
-    /// Starts a store on this loopback port.
+    /// Starts a server on this loopback port.
     ///
     /// # Errors
     ///
@@ -55,13 +56,13 @@ impl MemoryRedis {
         })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What `REDIS_URL` must be for it.
+    /// Its URL, for `REDIS_URL`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://{}", self.address)
@@ -69,18 +70,20 @@ impl MemoryRedis {
 }
 
 async fn serve(listener: TcpListener, stop: CancellationToken) {
-    let data = Data::default();
+    let database = Arc::<Mutex<Database>>::default();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         let Ok((stream, _)) = accepted else { continue };
-        let (data, stop) = (data.clone(), stop.clone());
-        tokio::spawn(async move { stop.run_until_cancelled(answer(stream, data)).await });
+        let (session, stop) = (Session::new(database.clone()), stop.clone());
+        tokio::spawn(async move {
+            stop.run_until_cancelled(serve_connection(stream, session))
+                .await
+        });
     }
 }
 
-/// Answers a client until it leaves, or sends what is no command.
-async fn answer(stream: TcpStream, data: Data) {
+/// Replies until the client disconnects or violates the protocol.
+async fn serve_connection(stream: TcpStream, mut session: Session) {
     let mut client = Framed::new(stream, Resp2::default());
-    let mut session = Session::new(data);
     while let Some(Ok(command)) = client.next().await {
         if client.send(session.execute(command)).await.is_err() {
             return;

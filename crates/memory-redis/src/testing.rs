@@ -1,122 +1,75 @@
-//! An empty store for a test: in the Redis that `REDIS_URL` names if it is set, else one of ours.
+//! An empty Redis for a test.
 
-use std::{env, process, thread::sleep, time::Duration};
+use std::{env, time::Duration};
 
-use redis::{Client, Connection, ConnectionAddr};
+use redis::{Client, Commands, RedisResult};
+use tokio::time::sleep;
 
 use crate::MemoryRedis;
 
-/// An empty store that no other test uses.
-pub enum TestRedis {
-    /// In memory, in this process.
-    Embedded(MemoryRedis),
-    /// A database of a real Redis.
-    Redis(Lease),
+/// A Redis in memory or, with `REDIS_URL` set, an empty database of that Redis, which no other test
+/// uses until this is dropped.
+pub struct TestRedis {
+    url: String,
+    memory: Option<MemoryRedis>,
 }
 
-/// One of the databases 1 to 15 of a Redis, ours until it is dropped; then it is emptied.
-pub struct Lease {
-    client: Client,
-    database: i64,
-}
-
-/// Long enough for any test; after that a test that was killed does not hold on to its database.
-const LEASE_SECONDS: u64 = 120;
-
-/// How often to look for a free database, every 100 ms.
+/// A test that finds each database in use tries again for a minute.
 const TRIES: u32 = 600;
 
 impl TestRedis {
-    /// An empty store.
+    /// An empty Redis.
     ///
     /// # Panics
     ///
-    /// When the Redis that `REDIS_URL` names does not answer, or has no empty database for a
-    /// minute.
+    /// When the Redis that `REDIS_URL` names does not reply, or has no empty database from 1 to 15.
     pub async fn start() -> Self {
         match env::var("REDIS_URL") {
-            Ok(url) if !url.is_empty() => Self::Redis(Lease::take(&url)),
-            _ => Self::Embedded(MemoryRedis::start().await.expect("a loopback port")),
-        }
-    }
-
-    /// What `REDIS_URL` must be for it.
-    #[must_use]
-    pub fn url(&self) -> String {
-        match self {
-            Self::Embedded(store) => store.url(),
-            Self::Redis(lease) => lease.url(),
-        }
-    }
-}
-
-impl Lease {
-    /// Takes a database that is empty: what is in one was not put there by a test.
-    fn take(url: &str) -> Self {
-        let client = Client::open(url).expect("REDIS_URL is not valid");
-        let mut redis = client
-            .get_connection()
-            .expect("the Redis that REDIS_URL names does not answer");
-        for _ in 0..TRIES {
-            for database in 1..16 {
-                if take(&mut redis, database)
-                    .expect("REDIS_URL: a Redis in which a test may use databases 1 to 15")
-                {
-                    return Self { client, database };
+            Ok(url) if !url.is_empty() => Self::lease(&url).await,
+            _ => {
+                let memory = MemoryRedis::start().await.expect("a loopback port");
+                Self {
+                    url: memory.url(),
+                    memory: Some(memory),
                 }
             }
-            sleep(Duration::from_millis(100));
         }
-        panic!(
-            "REDIS_URL: no database from 1 to 15 is empty, and a test leaves alone what it did not put there"
-        )
     }
 
-    fn url(&self) -> String {
-        let ConnectionAddr::Tcp(host, port) = self.client.get_connection_info().addr() else {
-            panic!("REDIS_URL: the tests need a redis:// URL")
-        };
-        format!("redis://{host}:{port}/{}", self.database)
+    async fn lease(server: &str) -> Self {
+        for _ in 0..TRIES {
+            for database in 1..16 {
+                let url = format!("{server}/{database}");
+                if lease(&url).expect("REDIS_URL: a Redis with 16 databases, such as redis://host")
+                {
+                    return Self { url, memory: None };
+                }
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        panic!("REDIS_URL: no database from 1 to 15 is empty, and a test flushes only its own")
+    }
+
+    /// Its URL, for `REDIS_URL`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
     }
 }
 
-impl Drop for Lease {
+impl Drop for TestRedis {
     fn drop(&mut self) {
-        // If Redis is gone by now there is nothing to give back.
-        let Ok(mut redis) = self.client.get_connection() else {
-            return;
-        };
-        let _ = redis::pipe()
-            .cmd("SELECT")
-            .arg(self.database)
-            .cmd("FLUSHDB")
-            .exec(&mut redis);
-        let _ = redis::pipe()
-            .cmd("SELECT")
-            .arg(0)
-            .cmd("DEL")
-            .arg(lease(self.database))
-            .exec(&mut redis);
+        if self.memory.is_none() {
+            // Best effort: a panic during another one would abort the tests.
+            let _ = Client::open(self.url())
+                .and_then(|client| client.get_connection()?.flushdb::<()>());
+        }
     }
 }
 
-fn take(redis: &mut Connection, database: i64) -> redis::RedisResult<bool> {
-    redis::cmd("SELECT").arg(0).exec(redis)?;
-    let taken: Option<String> = redis::cmd("SET")
-        .arg(lease(database))
-        .arg(process::id())
-        .arg("NX")
-        .arg("EX")
-        .arg(LEASE_SECONDS)
-        .query(redis)?;
-    if taken.is_none() {
-        return Ok(false);
-    }
-    redis::cmd("SELECT").arg(database).exec(redis)?;
-    let size: u64 = redis::cmd("DBSIZE").query(redis)?;
-    Ok(size == 0)
-}
-
-fn lease(database: i64) -> String {
-    format!("dockercoins-test-{database}")
+/// Whether the database was empty, and is now marked as ours.
+fn lease(url: &str) -> RedisResult<bool> {
+    let mut redis = Client::open(url)?.get_connection()?;
+    let size: u64 = redis::cmd("DBSIZE").query(&mut redis)?;
+    Ok(size == 0 && redis.set_nx("dockercoins-test", 1)?)
 }

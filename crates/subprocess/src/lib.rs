@@ -1,0 +1,103 @@
+//! A program as a subprocess of its test: the log, the signals and the exit code are those of a whole
+//! process.
+#![cfg(unix)]
+
+use std::{net::TcpListener, process::Stdio, time::Duration};
+
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout},
+    time::timeout,
+};
+
+pub use tokio::process::Command;
+
+/// Fails a test whose subprocess hangs.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A running program, killed when it is dropped.
+pub struct Subprocess {
+    child: Child,
+    log: Lines<BufReader<ChildStdout>>,
+}
+
+/// `program` without the environment of the test.
+#[must_use]
+pub fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().kill_on_drop(true);
+    command
+}
+
+/// Starts a server on a free `PORT`, and returns once it listens there.
+///
+/// # Panics
+///
+/// When it does not start.
+pub async fn serve(command: &mut Command) -> (Subprocess, u16) {
+    // Another process may take a free port before the server does.
+    for _ in 0..10 {
+        let port = free_port();
+        let mut server = Subprocess::spawn(command.env("PORT", port.to_string()));
+        if let Some(line) = server.next_line().await {
+            assert!(line.starts_with("INFO Listening on "), "{line}");
+            return (server, port);
+        }
+    }
+    panic!("it does not start");
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
+    listener.local_addr().expect("a bound address").port()
+}
+
+impl Subprocess {
+    /// Starts a program.
+    ///
+    /// # Panics
+    ///
+    /// When it does not exist.
+    pub fn spawn(command: &mut Command) -> Self {
+        let child = command.stdout(Stdio::piped()).spawn();
+        let mut child = child.expect("a program");
+        let stdout = child.stdout.take().expect("a pipe");
+        let log = BufReader::new(stdout).lines();
+        Self { child, log }
+    }
+
+    /// The next line of the log.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    pub async fn line(&mut self) -> String {
+        self.next_line().await.expect("a line of the log")
+    }
+
+    async fn next_line(&mut self) -> Option<String> {
+        let line = timeout(TIMEOUT, self.log.next_line()).await;
+        line.expect("it logs nothing").expect("a log in UTF-8")
+    }
+
+    /// Sends a signal, such as `TERM`.
+    ///
+    /// # Panics
+    ///
+    /// When the program has exited.
+    pub async fn signal(&self, name: &str) {
+        let id = self.child.id().expect("a running program").to_string();
+        let kill = Command::new("kill").args(["-s", name, &id]).status().await;
+        assert!(kill.expect("kill").success());
+    }
+
+    /// The exit code, `None` after a signal that the program does not handle.
+    ///
+    /// # Panics
+    ///
+    /// When it does not exit.
+    pub async fn exit_code(&mut self) -> Option<i32> {
+        let status = timeout(TIMEOUT, self.child.wait()).await;
+        status.expect("it does not exit").expect("a status").code()
+    }
+}

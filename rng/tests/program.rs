@@ -4,7 +4,7 @@
 
 use std::{net::TcpListener, time::Duration};
 
-use subprocess::{Command, command, serve};
+use subprocess::{Command, code_and_stderr, command, serve, stdout};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -24,33 +24,15 @@ async fn send(port: u16, request: &str) -> TcpStream {
     client
 }
 
-/// The exit code of the health check, and what it writes to standard error.
 async fn healthcheck(port: u16, path: &str) -> (Option<i32>, String) {
     let url = format!("http://127.0.0.1:{port}{path}");
-    exit(rng().args(["healthcheck", &url])).await
-}
-
-/// The exit code, and what the program writes to standard error.
-async fn exit(command: &mut Command) -> (Option<i32>, String) {
-    let output = command.output().await.unwrap();
-    assert_eq!(output.stdout, b"");
-    (output.status.code(), text(output.stderr))
-}
-
-async fn stdout(argument: &str) -> String {
-    let output = rng().arg(argument).output().await.unwrap();
-    assert_eq!(output.status.code(), Some(0));
-    text(output.stdout)
-}
-
-fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap()
+    code_and_stderr(rng().args(["healthcheck", &url])).await
 }
 
 #[tokio::test]
 async fn help_lists_the_variables_with_their_defaults() {
     for argument in ["--help", "-h"] {
-        let help = stdout(argument).await;
+        let help = stdout(rng().arg(argument)).await;
         for line in [
             "  PORT           the port to listen on [default: 80]\n",
             "  DELAY          the simulated work, such as 250ms or 1s; 0 means none [default: 100ms]\n",
@@ -66,8 +48,8 @@ async fn help_lists_the_variables_with_their_defaults() {
 #[tokio::test]
 async fn version_prints_name_and_version() {
     let version = concat!("rng ", env!("CARGO_PKG_VERSION"), "\n");
-    assert_eq!(stdout("--version").await, version);
-    assert_eq!(stdout("-V").await, version);
+    assert_eq!(stdout(rng().arg("--version")).await, version);
+    assert_eq!(stdout(rng().arg("-V")).await, version);
 }
 
 #[tokio::test]
@@ -83,13 +65,16 @@ async fn an_invalid_variable_or_argument_is_one_line_and_exit_code_2() {
         ("IGNORE_SIGTERM", "TERM", "y or n"),
     ] {
         let line = format!("rng: {name} is {value:?}, but it must be {way_out}\n");
-        assert_eq!(exit(rng().env(name, value)).await, (Some(2), line));
+        assert_eq!(
+            code_and_stderr(rng().env(name, value)).await,
+            (Some(2), line)
+        );
     }
     let line =
         "rng: cannot understand \"--port 81\": it is configured by its environment, see --help\n";
     let command = &mut rng();
     command.args(["--port", "81"]);
-    assert_eq!(exit(command).await, (Some(2), line.to_owned()));
+    assert_eq!(code_and_stderr(command).await, (Some(2), line.to_owned()));
 }
 
 #[tokio::test]
@@ -102,7 +87,7 @@ async fn a_port_in_use_is_one_line_and_exit_code_2() {
         let command = &mut rng();
         command.env("PORT", port.to_string());
         command.env("RUST_BACKTRACE", backtrace);
-        assert_eq!(exit(command).await, (Some(2), line.clone()));
+        assert_eq!(code_and_stderr(command).await, (Some(2), line.clone()));
     }
 }
 
@@ -123,7 +108,7 @@ async fn a_privileged_port_is_one_line_and_exit_code_2() {
         command.args(["--inh-caps", capability, "--bounding-set", capability, RNG]);
     }
     let line = "rng: port 80 needs privileges: set PORT to one above 1023, say 8080\n";
-    assert_eq!(exit(command).await, (Some(2), line.to_owned()));
+    assert_eq!(code_and_stderr(command).await, (Some(2), line.to_owned()));
 }
 
 #[tokio::test]

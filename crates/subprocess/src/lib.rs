@@ -2,7 +2,11 @@
 //! process.
 #![cfg(unix)]
 
-use std::{net::TcpListener, process::Stdio, time::Duration};
+use std::{
+    net::TcpListener,
+    process::{Output, Stdio},
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
@@ -27,6 +31,34 @@ pub fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     command.env_clear().kill_on_drop(true);
     command
+}
+
+/// What a program prints that exits with 0.
+///
+/// # Panics
+///
+/// When it exits with another code.
+pub async fn stdout(command: &mut Command) -> String {
+    let output = output(command).await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// The exit code of a program that prints nothing, and what it writes to standard error.
+///
+/// # Panics
+///
+/// When it prints something.
+pub async fn code_and_stderr(command: &mut Command) -> (Option<i32>, String) {
+    let output = output(command).await;
+    assert!(output.stdout.is_empty(), "{output:?}");
+    let error = String::from_utf8(output.stderr).expect("UTF-8");
+    (output.status.code(), error)
+}
+
+async fn output(command: &mut Command) -> Output {
+    let output = timeout(TIMEOUT, command.output()).await;
+    output.expect("it does not exit").expect("a program")
 }
 
 /// Starts a server on a free `PORT`, and returns once it listens there.

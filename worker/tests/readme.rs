@@ -1,4 +1,4 @@
-//! The README shows a class what stands in the source.
+//! The slide in the README is the source.
 #![allow(clippy::unwrap_used)]
 
 #[test]

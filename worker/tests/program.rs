@@ -1,0 +1,68 @@
+//! worker as a process. What the services share is tested with rng.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used)]
+
+use std::collections::HashSet;
+
+use memory_redis::MemoryRedis;
+use subprocess::{Command, Subprocess, command, stdout};
+use tokio::net::TcpListener;
+
+fn worker() -> Command {
+    command(env!("CARGO_BIN_EXE_worker"))
+}
+
+#[tokio::test]
+async fn version_and_help_print_what_it_is_and_its_variables() {
+    let version = concat!("worker ", env!("CARGO_PKG_VERSION"));
+    let printed = stdout(worker().arg("--version")).await;
+    assert_eq!(printed, format!("{version}\n"));
+    let help = stdout(worker().arg("--help")).await;
+    for line in [
+        &format!("{version}: the loop: asks rng, asks hasher, counts in redis\n"),
+        "  RNG_URL        where rng is [default: http://rng]\n",
+        "  HASHER_URL     where hasher is [default: http://hasher]\n",
+        "  REDIS_URL      where redis is [default: redis://redis]\n",
+        "  DELAY          the simulated work, such as 250ms or 1s; 0 means none [default: 100ms]\n",
+    ] {
+        assert!(help.contains(line), "{help}");
+    }
+}
+
+/// The first failure in the log, which must state each of its causes once.
+async fn failure(worker: &mut Command) -> String {
+    let mut worker = Subprocess::spawn(worker);
+    let update = "INFO 0 units of work done, updating hash counter";
+    assert_eq!(worker.line().await, update);
+    let failure = worker.line().await;
+    let causes: Vec<_> = failure.split(": ").collect();
+    let distinct: HashSet<_> = causes.iter().collect();
+    assert_eq!(causes.len(), distinct.len(), "{failure}");
+    assert_eq!(worker.line().await, "INFO Waiting 0.5s and restarting.");
+    failure
+}
+
+#[tokio::test]
+async fn a_failure_is_logged_with_each_cause_once() {
+    let unknown = "redis://no-such-host.invalid";
+    let line = failure(worker().env("REDIS_URL", unknown)).await;
+    let start = "ERROR cannot connect to redis: failed to lookup address information: ";
+    assert!(line.starts_with(start), "{line}");
+
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", silent.local_addr().unwrap());
+    let line = failure(worker().env("REDIS_URL", url)).await;
+    assert_eq!(line, "ERROR cannot connect to redis: timed out");
+
+    let redis = MemoryRedis::start().await.unwrap();
+    let line = failure(worker().envs([
+        ("REDIS_URL", redis.url().as_str()),
+        ("RNG_URL", "http://127.0.0.1:1"),
+    ]))
+    .await;
+    assert!(
+        line.starts_with("ERROR cannot get random bytes: "),
+        "{line}"
+    );
+    assert!(line.contains("Connection refused"), "{line}");
+}

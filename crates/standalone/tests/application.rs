@@ -1,4 +1,4 @@
-//! The whole application, over sockets: from the loop to the numbers that the page draws.
+//! The whole application over sockets, from the loop to the numbers that the page draws.
 #![allow(clippy::unwrap_used)]
 
 use std::{path::PathBuf, time::Duration};
@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// Short, so that the tests are; it stands for the 100 ms of the workshop.
+/// Shorter than the 100 ms of the workshop, so that the tests are fast.
 const DELAY: Duration = Duration::from_millis(20);
 
 struct Application {
@@ -21,12 +21,12 @@ struct Application {
     hasher: String,
     stop: CancellationToken,
     running: JoinHandle<anyhow::Result<()>>,
-    _store: TestRedis,
+    _redis: TestRedis,
 }
 
 impl Application {
     async fn start(workers: usize) -> Self {
-        let store = TestRedis::start().await;
+        let test_redis = TestRedis::start().await;
         let listeners = Listeners::bind(0).await.unwrap();
         let url = |listener: &tokio::net::TcpListener| {
             format!("http://{}", listener.local_addr().unwrap())
@@ -36,7 +36,7 @@ impl Application {
             url(&listeners.rng),
             url(&listeners.hasher),
         );
-        let redis = Some(redis::Client::open(store.url()).unwrap());
+        let redis = Some(redis::Client::open(test_redis.url()).unwrap());
         let config = Config {
             workers,
             delay: DELAY,
@@ -51,7 +51,7 @@ impl Application {
             hasher,
             stop,
             running,
-            _store: store,
+            _redis: test_redis,
         }
     }
 
@@ -77,7 +77,7 @@ impl Application {
         f64::from(u32::try_from(hashes).unwrap()) / start.elapsed().as_secs_f64()
     }
 
-    async fn end(self) {
+    async fn stop(self) {
         self.stop.cancel();
         self.running.await.unwrap().unwrap();
     }
@@ -110,7 +110,7 @@ async fn the_page_loads_and_its_numbers_rise() {
             .await
             .starts_with("HASHER running on ")
     );
-    application.end().await;
+    application.stop().await;
 }
 
 #[tokio::test]
@@ -120,44 +120,44 @@ async fn more_workers_are_faster_until_rng_is_the_bottleneck() {
         Application::start(2),
         Application::start(10)
     );
-    // Until each has written its first units.
+    // Until each has updated its counter.
     sleep(Duration::from_millis(1200)).await;
     let (one_speed, two_speed, ten_speed) = tokio::join!(one.speed(), two.speed(), ten.speed());
     assert!(
         (1.5..2.7).contains(&(two_speed / one_speed)),
         "{one_speed}, {two_speed}"
     );
-    // Three times, and not ten times; a busy machine slows down one more than ten.
+    // Three times, not ten times; a busy machine slows one worker down more than ten.
     assert!(
         (2.0..5.0).contains(&(ten_speed / one_speed)),
         "{one_speed}, {ten_speed}"
     );
     for application in [one, two, ten] {
-        application.end().await;
+        application.stop().await;
     }
 }
 
 #[tokio::test]
-async fn zero_workers_do_nothing() {
+async fn without_workers_there_are_no_hashes() {
     let application = Application::start(0).await;
     sleep(Duration::from_millis(200)).await;
     assert_eq!(application.json().await["hashes"], Value::Null);
-    application.end().await;
+    application.stop().await;
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_named_with_the_way_out() {
+async fn a_port_in_use_is_named_with_the_way_out() {
     let taken = Listeners::bind(0).await.unwrap();
-    let port = taken.hasher.local_addr().unwrap().port().min(65533);
-    let error = Listeners::bind(port).await.unwrap_err().to_string();
+    let port = taken.hasher.local_addr().unwrap().port();
+    let error = Listeners::bind(port.min(65533)).await.unwrap_err();
     assert_eq!(
-        error,
+        error.to_string(),
         format!("port {port} is taken: stop what listens there, or use others, say --port 9000")
     );
 }
 
 #[tokio::test]
-async fn it_keeps_its_numbers_in_memory_where_there_is_no_redis() {
+async fn without_redis_it_counts_in_memory() {
     let listeners = Listeners::bind(0).await.unwrap();
     let json = format!("http://{}/json", listeners.webui.local_addr().unwrap());
     let config = Config {

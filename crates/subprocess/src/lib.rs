@@ -79,7 +79,13 @@ pub async fn serve(command: &mut Command) -> (Subprocess, u16) {
     panic!("it does not start");
 }
 
-fn free_port() -> u16 {
+/// A port that was free a moment ago.
+///
+/// # Panics
+///
+/// When there is none.
+#[must_use]
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
     listener.local_addr().expect("a bound address").port()
 }
@@ -102,12 +108,17 @@ impl Subprocess {
     ///
     /// # Panics
     ///
-    /// When there is none.
+    /// When the program exits instead.
     pub async fn line(&mut self) -> String {
         self.next_line().await.expect("a line of the log")
     }
 
-    async fn next_line(&mut self) -> Option<String> {
+    /// The next line of the log, or `None` when the program exits.
+    ///
+    /// # Panics
+    ///
+    /// When it logs nothing.
+    pub async fn next_line(&mut self) -> Option<String> {
         let line = timeout(TIMEOUT, self.log.next_line()).await;
         line.expect("it logs nothing").expect("a log in UTF-8")
     }

@@ -1,0 +1,102 @@
+//! standalone as a process.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used)]
+
+use std::{collections::BTreeSet, net::TcpListener};
+
+use subprocess::{Command, Subprocess, code_and_stderr, command, free_port, stdout};
+
+fn standalone() -> Command {
+    command(env!("CARGO_BIN_EXE_standalone"))
+}
+
+#[tokio::test]
+async fn version_and_help_print_what_it_is_with_its_arguments_and_variables() {
+    let version = concat!("standalone ", env!("CARGO_PKG_VERSION"));
+    for argument in ["--version", "-V"] {
+        let printed = stdout(standalone().arg(argument)).await;
+        assert_eq!(printed, format!("{version}\n"));
+    }
+    for argument in ["--help", "-h"] {
+        let help = stdout(standalone().arg(argument)).await;
+        for line in [
+            &format!("{version}: the whole application in one process, without Docker\n"),
+            "  --workers NUMBER       so many workers [default: 1]\n",
+            "  --port PORT            webui on this port, rng and hasher on the next two [default: 8000]\n",
+            "  REDIS_URL      where redis is; ",
+            "  DELAY          the simulated work, such as 250ms or 1s; 0 means none [default: 100ms]\n",
+            "  FILES          the directory of the page; ",
+        ] {
+            assert!(help.contains(line), "{help}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn it_runs_so_many_workers_on_three_ports_until_term() {
+    // Another process may take one of the ports first.
+    for _ in 0..10 {
+        let port = free_port().min(65533);
+        let [rng, hasher] = [port + 1, port + 2].map(|port| format!("http://127.0.0.1:{port}"));
+        let arguments = ["--workers", "2", "--port", &port.to_string()];
+        let mut process = Subprocess::spawn(standalone().args(arguments));
+        let Some(line) = process.next_line().await else {
+            continue;
+        };
+        let start = format!("INFO DockerCoins: 2 workers, rng on {rng}, hasher on {hasher}, ");
+        assert!(line.starts_with(&start), "{line}");
+        let line = process.line().await;
+        let start = format!("INFO Open http://127.0.0.1:{port}/ in a browser");
+        assert!(line.starts_with(&start), "{line}");
+        let mut services = BTreeSet::new();
+        while services.len() < 5 {
+            let line = process.line().await;
+            services.insert(line.split_once('|').unwrap().0.trim_end().to_owned());
+        }
+        let expected = ["hasher", "rng", "webui", "worker_1", "worker_2"];
+        assert_eq!(services, BTreeSet::from(expected.map(str::to_owned)));
+        process.signal("TERM").await;
+        assert_eq!(process.exit_code().await, Some(0));
+        return;
+    }
+    panic!("it does not start");
+}
+
+#[tokio::test]
+async fn an_invalid_argument_or_variable_is_one_line_and_exit_code_2() {
+    for (arguments, value) in [
+        (["--workers", "many"], "many"),
+        (["--workers", "-1"], "-1"),
+        (["--port", "0"], "0"),
+        (["--port", "65534"], "65534"),
+        (["--speed", "10"], "--speed"),
+        (["run", "it"], "run"),
+    ] {
+        let (code, error) = code_and_stderr(standalone().args(arguments)).await;
+        assert_eq!(code, Some(2), "{arguments:?}");
+        assert!(error.starts_with("standalone: "), "{error}");
+        assert!(
+            error.contains(value) && error.lines().count() == 1,
+            "{error}"
+        );
+    }
+    let line = "standalone: DELAY is \"100\", but it must be a time of at most one minute, such as 100ms, 2s or 0\n";
+    let result = code_and_stderr(standalone().env("DELAY", "100")).await;
+    assert_eq!(result, (Some(2), line.to_owned()));
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_one_line_and_exit_code_2() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let first = port.min(65533).to_string();
+    let line = format!(
+        "standalone: port {port} is taken: stop what listens there, or use others, say --port 9000\n"
+    );
+    for backtrace in ["0", "1"] {
+        let command = &mut standalone();
+        command.env("RUST_BACKTRACE", backtrace);
+        let result = code_and_stderr(command.args(["--port", &first])).await;
+        assert_eq!(result, (Some(2), line.clone()));
+    }
+}

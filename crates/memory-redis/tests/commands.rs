@@ -1,22 +1,27 @@
-//! What the application relies on, asked of the embedded store and, with `REDIS_URL` set, of a real
-//! Redis.
+//! The commands that the application uses, on the Redis in memory or, with `REDIS_URL` set, on a real
+//! one.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;
 
 use memory_redis::testing::TestRedis;
 use redis::{AsyncCommands, ErrorKind, RedisResult, ServerErrorKind, aio::MultiplexedConnection};
+use tokio::task::JoinSet;
 
-async fn connect() -> (TestRedis, MultiplexedConnection) {
-    let store = TestRedis::start().await;
-    let client = redis::Client::open(store.url()).unwrap();
-    let connection = client.get_multiplexed_async_connection().await.unwrap();
-    (store, connection)
+async fn start() -> (TestRedis, MultiplexedConnection) {
+    let server = TestRedis::start().await;
+    let redis = connect(&server).await;
+    (server, redis)
+}
+
+async fn connect(server: &TestRedis) -> MultiplexedConnection {
+    let client = redis::Client::open(server.url()).unwrap();
+    client.get_multiplexed_async_connection().await.unwrap()
 }
 
 #[tokio::test]
-async fn a_counter_begins_as_nothing_and_adds_up() {
-    let (_store, mut redis) = connect().await;
+async fn a_counter_is_nil_at_first_and_adds_up() {
+    let (_server, mut redis) = start().await;
     assert_eq!(redis.get("hashes").await, Ok(None::<String>));
     assert_eq!(redis.incr("hashes", 0).await, Ok(0));
     assert_eq!(redis.get("hashes").await, Ok(Some("0".to_owned())));
@@ -27,7 +32,7 @@ async fn a_counter_begins_as_nothing_and_adds_up() {
 
 #[tokio::test]
 async fn a_field_is_new_once() {
-    let (_store, mut redis) = connect().await;
+    let (_server, mut redis) = start().await;
     let bytes: &[u8] = &[0, 255, b'\r', b'\n'];
     assert_eq!(redis.hlen("wallet").await, Ok(0));
     assert_eq!(redis.hset("wallet", "0abc", bytes).await, Ok(1));
@@ -38,39 +43,35 @@ async fn a_field_is_new_once() {
 }
 
 #[tokio::test]
-async fn many_connections_count_together() {
-    let store = TestRedis::start().await;
-    let client = redis::Client::open(store.url()).unwrap();
-    let count = |client: redis::Client| async move {
-        let mut redis = client.get_multiplexed_async_connection().await.unwrap();
-        for _ in 0..50 {
-            let _: i64 = redis.incr("hashes", 1).await.unwrap();
-        }
-    };
-    let workers: Vec<_> = (0..8)
-        .map(|_| tokio::spawn(count(client.clone())))
-        .collect();
-    for worker in workers {
-        worker.await.unwrap();
+async fn concurrent_connections_share_a_counter() {
+    let (server, mut redis) = start().await;
+    let mut clients = JoinSet::new();
+    for _ in 0..8 {
+        let mut redis = connect(&server).await;
+        clients.spawn(async move {
+            for _ in 0..50 {
+                let _: i64 = redis.incr("hashes", 1).await.unwrap();
+            }
+        });
     }
-    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+    clients.join_all().await;
     assert_eq!(redis.get("hashes").await, Ok(Some("400".to_owned())));
 }
 
 #[tokio::test]
-async fn commands_can_be_sent_together() {
-    let (_store, mut redis) = connect().await;
-    let answers: RedisResult<(i64, Option<String>)> = redis::pipe()
+async fn commands_can_be_pipelined() {
+    let (_server, mut redis) = start().await;
+    let replies: RedisResult<(i64, Option<String>)> = redis::pipe()
         .hlen("wallet")
         .get("hashes")
         .query_async(&mut redis)
         .await;
-    assert_eq!(answers, Ok((0, None)));
+    assert_eq!(replies, Ok((0, None)));
 }
 
 #[tokio::test]
-async fn a_transaction_counts_and_sets_together() {
-    let (_store, mut redis) = connect().await;
+async fn a_transaction_executes_all_its_commands() {
+    let (_server, mut redis) = start().await;
     let counted: RedisResult<Option<(i64,)>> = redis::pipe()
         .atomic()
         .incr("hashes", 4)
@@ -83,10 +84,9 @@ async fn a_transaction_counts_and_sets_together() {
 }
 
 #[tokio::test]
-async fn a_transaction_does_nothing_once_somebody_wrote_what_it_watches() {
-    let (store, mut redis) = connect().await;
-    let client = redis::Client::open(store.url()).unwrap();
-    let mut other = client.get_multiplexed_async_connection().await.unwrap();
+async fn a_transaction_is_aborted_when_a_watched_key_was_written() {
+    let (server, mut redis) = start().await;
+    let mut other = connect(&server).await;
     let count = async |redis: &mut MultiplexedConnection| -> RedisResult<Option<(i64,)>> {
         redis::pipe()
             .atomic()
@@ -94,29 +94,32 @@ async fn a_transaction_does_nothing_once_somebody_wrote_what_it_watches() {
             .query_async(redis)
             .await
     };
-    redis::cmd("WATCH")
-        .arg("worker:1")
-        .exec_async(&mut redis)
-        .await
-        .unwrap();
+    let watch = async |redis: &mut MultiplexedConnection, key: &str| {
+        let watch = redis::cmd("WATCH").arg(key).exec_async(redis).await;
+        watch.unwrap();
+    };
+    watch(&mut redis, "worker:1").await;
     let () = other.set_ex("worker:1", 1, 60).await.unwrap();
     assert_eq!(count(&mut redis).await, Ok(None));
     // EXEC ends the watch.
     let () = other.set_ex("worker:1", 2, 60).await.unwrap();
     assert_eq!(count(&mut redis).await, Ok(Some((4,))));
     // Other keys do not matter.
-    redis::cmd("WATCH")
-        .arg("worker:1")
-        .exec_async(&mut redis)
-        .await
-        .unwrap();
+    watch(&mut redis, "worker:1").await;
     let () = other.set_ex("worker:2", 1, 60).await.unwrap();
     assert_eq!(count(&mut redis).await, Ok(Some((8,))));
+    // All commands that write count.
+    watch(&mut redis, "hashes").await;
+    let _: i64 = other.incr("hashes", 1).await.unwrap();
+    assert_eq!(count(&mut redis).await, Ok(None));
+    watch(&mut redis, "wallet").await;
+    let _: i64 = other.hset("wallet", "0abc", 1).await.unwrap();
+    assert_eq!(count(&mut redis).await, Ok(None));
 }
 
 #[tokio::test]
-async fn a_key_of_the_wrong_kind_a_number_that_is_none_and_an_overflow_are_errors() {
-    let (_store, mut redis) = connect().await;
+async fn wrong_types_invalid_integers_and_overflows_are_errors() {
+    let (_server, mut redis) = start().await;
     let _: i64 = redis.incr("hashes", i64::MAX).await.unwrap();
     let overflow: RedisResult<i64> = redis.incr("hashes", 1).await;
     assert!(overflow.unwrap_err().to_string().contains("overflow"));
@@ -130,8 +133,8 @@ async fn a_key_of_the_wrong_kind_a_number_that_is_none_and_an_overflow_are_error
 }
 
 #[tokio::test]
-async fn an_unknown_command_is_an_error_and_the_connection_goes_on() {
-    let (_store, mut redis) = connect().await;
+async fn an_unknown_command_is_an_error_and_keeps_the_connection() {
+    let (_server, mut redis) = start().await;
     let unknown: RedisResult<String> = redis::cmd("MINE").query_async(&mut redis).await;
     assert_eq!(
         unknown.unwrap_err().kind(),

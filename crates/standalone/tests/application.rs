@@ -8,6 +8,7 @@ use memory_redis::testing::TestRedis;
 use serde_json::Value;
 use standalone::{Config, Listeners};
 use tokio::{
+    net::TcpListener,
     task::JoinHandle,
     time::{Instant, sleep},
 };
@@ -21,26 +22,27 @@ struct Application {
     hasher: String,
     stop: CancellationToken,
     running: JoinHandle<anyhow::Result<()>>,
-    _redis: TestRedis,
+    _redis: Option<TestRedis>,
 }
 
 impl Application {
     async fn start(workers: usize) -> Self {
-        let test_redis = TestRedis::start().await;
+        Self::start_with(workers, Some(TestRedis::start().await)).await
+    }
+
+    async fn start_with(workers: usize, redis: Option<TestRedis>) -> Self {
         let listeners = Listeners::bind(0).await.unwrap();
-        let url = |listener: &tokio::net::TcpListener| {
-            format!("http://{}", listener.local_addr().unwrap())
-        };
+        let url = |listener: &TcpListener| format!("http://{}", listener.local_addr().unwrap());
         let (webui, rng, hasher) = (
             url(&listeners.webui),
             url(&listeners.rng),
             url(&listeners.hasher),
         );
-        let redis = Some(redis::Client::open(test_redis.url()).unwrap());
+        let client = |redis: &TestRedis| redis::Client::open(redis.url()).unwrap();
         let config = Config {
             workers,
             delay: DELAY,
-            redis,
+            redis: redis.as_ref().map(client),
             files: PathBuf::from("../../webui/files"),
         };
         let stop = CancellationToken::new();
@@ -51,16 +53,12 @@ impl Application {
             hasher,
             stop,
             running,
-            _redis: test_redis,
+            _redis: redis,
         }
     }
 
-    async fn get(&self, url: &str) -> String {
-        reqwest::get(url).await.unwrap().text().await.unwrap()
-    }
-
     async fn json(&self) -> Value {
-        serde_json::from_str(&self.get(&format!("{}/json", self.webui)).await).unwrap()
+        serde_json::from_str(&get(&format!("{}/json", self.webui)).await).unwrap()
     }
 
     async fn hashes(&self) -> u64 {
@@ -83,33 +81,27 @@ impl Application {
     }
 }
 
+async fn get(url: &str) -> String {
+    reqwest::get(url).await.unwrap().text().await.unwrap()
+}
+
 #[tokio::test]
 async fn the_page_loads_and_its_numbers_rise() {
     let application = Application::start(1).await;
-    assert!(
-        application
-            .get(&application.webui)
-            .await
-            .contains("<title>DockerCoins")
-    );
+    let page = get(&application.webui).await;
+    assert!(page.contains("<title>DockerCoins"), "{page}");
     while application.hashes().await == 0 {
         sleep(DELAY).await;
     }
     let before = application.hashes().await;
     sleep(Duration::from_millis(1500)).await;
     assert!(application.hashes().await > before);
-    assert!(
-        application
-            .get(&application.rng)
-            .await
-            .starts_with("RNG running on ")
-    );
-    assert!(
-        application
-            .get(&application.hasher)
-            .await
-            .starts_with("HASHER running on ")
-    );
+    for (url, index) in [
+        (&application.rng, "RNG running on "),
+        (&application.hasher, "HASHER running on "),
+    ] {
+        assert!(get(url).await.starts_with(index), "{url}");
+    }
     application.stop().await;
 }
 
@@ -146,35 +138,9 @@ async fn without_workers_there_are_no_hashes() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_named_with_the_way_out() {
-    let taken = Listeners::bind(0).await.unwrap();
-    let port = taken.hasher.local_addr().unwrap().port();
-    let error = Listeners::bind(port.min(65533)).await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        format!("port {port} is taken: stop what listens there, or use others, say --port 9000")
-    );
-}
-
-#[tokio::test]
 async fn without_redis_it_counts_in_memory() {
-    let listeners = Listeners::bind(0).await.unwrap();
-    let json = format!("http://{}/json", listeners.webui.local_addr().unwrap());
-    let config = Config {
-        workers: 1,
-        delay: DELAY,
-        redis: None,
-        files: PathBuf::new(),
-    };
-    let stop = CancellationToken::new();
-    let running = tokio::spawn(standalone::run(listeners, config, stop.clone()));
+    let application = Application::start_with(1, None).await;
     sleep(Duration::from_millis(1500)).await;
-    let json: Value =
-        serde_json::from_str(&reqwest::get(&json).await.unwrap().text().await.unwrap()).unwrap();
-    assert!(
-        json["hashes"].as_str().unwrap().parse::<u64>().unwrap() > 0,
-        "{json}"
-    );
-    stop.cancel();
-    running.await.unwrap().unwrap();
+    assert!(application.hashes().await > 0);
+    application.stop().await;
 }

@@ -91,8 +91,6 @@ impl Database {
         let (name, arguments) = command.split_first().ok_or("ERR empty command")?;
         match (&name.to_ascii_uppercase()[..], arguments) {
             (b"PING", []) => Ok(simple("PONG")),
-            // A client introduces itself with its name and version.
-            (b"CLIENT", [action, ..]) if action == b"SETINFO" => Ok(simple("OK")),
             (b"GET", [key]) => Ok(self.string(key)?.map_or(Frame::Null, bulk)),
             // Nothing here lives long enough to expire.
             (b"SETEX", [key, _seconds, value]) => {

@@ -125,21 +125,30 @@ async fn wrong_types_invalid_integers_and_overflows_are_errors() {
     assert!(overflow.unwrap_err().to_string().contains("overflow"));
     let number: RedisResult<i64> = redis.incr("hashes", "four").await;
     assert!(number.unwrap_err().to_string().contains("not an integer"));
-    let wrong: RedisResult<i64> = redis.hset("hashes", "field", "value").await;
-    assert_eq!(wrong.unwrap_err().code(), Some("WRONGTYPE"));
-    let wrong: RedisResult<i64> = redis.hlen("hashes").await;
-    assert_eq!(wrong.unwrap_err().code(), Some("WRONGTYPE"));
+    let _: i64 = redis.hset("wallet", "0abc", 1).await.unwrap();
+    let wrong_types: [RedisResult<i64>; 4] = [
+        redis.hset("hashes", "field", "value").await,
+        redis.hlen("hashes").await,
+        redis.get("wallet").await,
+        redis.incr("wallet", 1).await,
+    ];
+    for error in wrong_types {
+        assert_eq!(error.unwrap_err().code(), Some("WRONGTYPE"));
+    }
     assert_eq!(redis.get("hashes").await, Ok(Some(i64::MAX.to_string())));
+    assert_eq!(redis.hlen("wallet").await, Ok(1));
 }
 
 #[tokio::test]
 async fn an_unknown_command_is_an_error_and_keeps_the_connection() {
     let (_server, mut redis) = start().await;
-    let unknown: RedisResult<String> = redis::cmd("MINE").query_async(&mut redis).await;
-    assert_eq!(
-        unknown.unwrap_err().kind(),
-        ErrorKind::Server(ServerErrorKind::ResponseError)
-    );
+    for command in ["MINE", "EXEC"] {
+        let unknown: RedisResult<String> = redis::cmd(command).query_async(&mut redis).await;
+        assert_eq!(
+            unknown.unwrap_err().kind(),
+            ErrorKind::Server(ServerErrorKind::ResponseError)
+        );
+    }
     assert_eq!(
         redis::cmd("PING").query_async(&mut redis).await,
         Ok("PONG".to_owned())

@@ -161,7 +161,7 @@ async fn other_paths_are_404_and_other_methods_405() {
             .text()
             .await
             .unwrap()
-            .contains("post what is to be hashed to /")
+            .contains("POST the data to hash to /")
     );
     for method in [Method::PUT, Method::DELETE, Method::PATCH] {
         let response = Client::new().request(method, &url).send().await.unwrap();

@@ -17,7 +17,7 @@ async fn version_and_help_print_what_it_is_and_its_variables() {
     );
     let help = stdout(hasher().arg("--help")).await;
     for line in [
-        &format!("{version}: SHA-256 over HTTP, many requests at a time\n"),
+        &format!("{version}: SHA-256 over HTTP, concurrently\n"),
         "  PORT           the port to listen on [default: 80]\n",
         "  DELAY          the simulated work, such as 250ms or 1s; 0 means none [default: 100ms]\n",
     ] {

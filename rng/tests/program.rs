@@ -70,8 +70,7 @@ async fn an_invalid_variable_or_argument_is_one_line_and_exit_code_2() {
             (Some(2), line)
         );
     }
-    let line =
-        "rng: cannot understand \"--port 81\": it is configured by its environment, see --help\n";
+    let line = "rng: invalid arguments \"--port 81\": it is configured by environment variables, see --help\n";
     let command = &mut rng();
     command.args(["--port", "81"]);
     assert_eq!(code_and_stderr(command).await, (Some(2), line.to_owned()));
@@ -81,8 +80,9 @@ async fn an_invalid_variable_or_argument_is_one_line_and_exit_code_2() {
 async fn a_port_in_use_is_one_line_and_exit_code_2() {
     let taken = TcpListener::bind("[::]:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    let line =
-        format!("rng: port {port} is taken: stop what listens there, or set PORT to another\n");
+    let line = format!(
+        "rng: port {port} is taken: stop the program that listens on it, or set PORT to another\n"
+    );
     for backtrace in ["0", "1"] {
         let command = &mut rng();
         command.env("PORT", port.to_string());
@@ -107,7 +107,7 @@ async fn a_privileged_port_is_one_line_and_exit_code_2() {
         let capability = "-net_bind_service";
         command.args(["--inh-caps", capability, "--bounding-set", capability, RNG]);
     }
-    let line = "rng: port 80 needs privileges: set PORT to one above 1023, say 8080\n";
+    let line = "rng: port 80 is privileged: set PORT to one above 1023, such as 8080\n";
     assert_eq!(code_and_stderr(command).await, (Some(2), line.to_owned()));
 }
 
@@ -196,7 +196,7 @@ async fn with_ignore_sigterm_only_int_shuts_it_down() {
         rng.signal("TERM").await;
         assert_eq!(
             rng.line().await,
-            "INFO TERM: ignored, as IGNORE_SIGTERM says"
+            "INFO TERM: ignored, because IGNORE_SIGTERM is set"
         );
     }
     assert_eq!(healthcheck(port, "/healthz").await.0, Some(0));

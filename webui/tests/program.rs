@@ -17,10 +17,10 @@ async fn version_and_help_print_what_it_is_and_its_variables() {
     );
     let help = stdout(webui().arg("--help")).await;
     for line in [
-        &format!("{version}: the page, and the numbers that it draws\n"),
+        &format!("{version}: the page, and the counters that it plots\n"),
         "  PORT           the port to listen on [default: 80]\n",
-        "  REDIS_URL      where redis is [default: redis://redis]\n",
-        "  FILES          the directory of the page; what is not there comes from the program itself [default: files]\n",
+        "  REDIS_URL      the URL of redis [default: redis://redis]\n",
+        "  FILES          the directory of the page; missing files are served from the program [default: files]\n",
     ] {
         assert!(help.contains(line), "{help}");
     }

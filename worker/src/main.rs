@@ -1,4 +1,4 @@
-//! The loop: asks rng, asks hasher, counts in redis.
+//! The loop: random bytes from rng, their digest from hasher, a count in redis.
 
 use worker::{Config, PROGRAM};
 

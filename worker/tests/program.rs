@@ -19,10 +19,12 @@ async fn version_and_help_print_what_it_is_and_its_variables() {
     assert_eq!(printed, format!("{version}\n"));
     let help = stdout(worker().arg("--help")).await;
     for line in [
-        &format!("{version}: the loop: asks rng, asks hasher, counts in redis\n"),
-        "  RNG_URL        where rng is [default: http://rng]\n",
-        "  HASHER_URL     where hasher is [default: http://hasher]\n",
-        "  REDIS_URL      where redis is [default: redis://redis]\n",
+        &format!(
+            "{version}: the loop: random bytes from rng, digest from hasher, count in redis\n"
+        ),
+        "  RNG_URL        the URL of rng [default: http://rng]\n",
+        "  HASHER_URL     the URL of hasher [default: http://hasher]\n",
+        "  REDIS_URL      the URL of redis [default: redis://redis]\n",
         "  DELAY          the simulated work, such as 250ms or 1s; 0 means none [default: 100ms]\n",
     ] {
         assert!(help.contains(line), "{help}");

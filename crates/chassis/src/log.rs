@@ -125,7 +125,7 @@ mod tests {
     use tracing::{debug, info, info_span, subscriber::with_default};
 
     use super::*;
-    use hostile::{hold, is_one_line, values};
+    use hostile::{check, ensure_one_line, values};
 
     /// The log of `act` with the variables of `env`.
     fn logged(env: Env, act: impl FnOnce()) -> String {
@@ -210,10 +210,10 @@ mod tests {
             "[span]",
             "{field=1}",
         ];
-        hold(500, &values(WORDS), |value| {
+        check(500, &values(WORDS), |value| {
             match filter(&set("RUST_LOG", &value), "worker") {
                 Ok(_) => Ok(()),
-                Err(error) => is_one_line(&error.to_string(), "RUST_LOG", &value),
+                Err(error) => ensure_one_line(&error.to_string(), "RUST_LOG", &value),
             }
         });
     }

@@ -148,7 +148,8 @@ mod tests {
     use proptest::{prelude::*, sample::select};
 
     use super::*;
-    use hostile::{Outcome, hold, is_one_line, values};
+    use anyhow::{Result, bail};
+    use hostile::{check, ensure_one_line, values};
 
     /// Kept short; `PROPTEST_CASES=250000` with `--release` runs more.
     const CASES: u32 = 500;
@@ -239,17 +240,17 @@ mod tests {
         variable: &Variable<T>,
         value: &str,
         expected: Option<T>,
-    ) -> Outcome {
+    ) -> Result<()> {
         match (read(variable, value), expected) {
             (Ok(parsed), Some(expected)) if parsed == expected => Ok(()),
-            (Err(message), None) => is_one_line(&message, variable.name, value),
-            (parsed, expected) => Err(format!("{value:?} is {parsed:?} and not {expected:?}")),
+            (Err(message), None) => ensure_one_line(&message, variable.name, value),
+            (parsed, expected) => bail!("{value:?} is {parsed:?} and not {expected:?}"),
         }
     }
 
     #[test]
     fn any_other_value_of_a_port_is_refused_in_one_line() {
-        hold(CASES, &values(WORDS), |value| {
+        check(CASES, &values(WORDS), |value| {
             let digits = value.strip_prefix('+').unwrap_or(&value);
             let number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
             let port_number = || digits.trim_start_matches('0').parse().ok();
@@ -264,7 +265,7 @@ mod tests {
 
     #[test]
     fn any_other_value_of_a_switch_is_refused_in_one_line() {
-        hold(CASES, &values(WORDS), |value| {
+        check(CASES, &values(WORDS), |value| {
             let expected = match value.to_lowercase().as_str() {
                 "" | "n" | "no" | "0" | "false" | "off" => Some(false),
                 "y" | "yes" | "1" | "true" | "on" => Some(true),
@@ -285,7 +286,7 @@ mod tests {
     #[test]
     fn any_delay_is_at_most_a_minute_or_is_refused_in_one_line() {
         let delay = delay("100ms");
-        hold(CASES, &values(WORDS), |value| {
+        check(CASES, &values(WORDS), |value| {
             let read = read(&delay, &value).ok();
             parses_as(
                 &delay,
@@ -294,7 +295,7 @@ mod tests {
             )
         });
         let number = prop_oneof![0..200_u64, any::<u64>()];
-        hold(
+        check(
             CASES,
             &(number, select(UNITS)),
             |(number, (unit, nanos))| {

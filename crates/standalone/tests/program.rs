@@ -21,9 +21,9 @@ async fn version_and_help_print_what_it_is_with_its_arguments_and_variables() {
         let help = stdout(standalone().arg(argument)).await;
         for line in [
             &format!("{version}: the whole application in one process, without Docker\n"),
-            "  --workers NUMBER       so many workers [default: 1]\n",
-            "  --port PORT            webui on this port, rng and hasher on the next two [default: 8000]\n",
-            "  REDIS_URL      where redis is; ",
+            "  --workers NUMBER       the number of workers [default: 1]\n",
+            "  --port PORT            the port of webui; rng and hasher use the next two [default: 8000]\n",
+            "  REDIS_URL      the URL of redis; ",
             "  DELAY          the simulated work, such as 250ms or 1s; 0 means none [default: 100ms]\n",
             "  FILES          the directory of the page; ",
         ] {
@@ -91,7 +91,7 @@ async fn a_port_in_use_is_one_line_and_exit_code_2() {
     let port = taken.local_addr().unwrap().port();
     let first = port.min(65533).to_string();
     let line = format!(
-        "standalone: port {port} is taken: stop what listens there, or use others, say --port 9000\n"
+        "standalone: port {port} is taken: stop the program that listens on it, or set --port to another\n"
     );
     for backtrace in ["0", "1"] {
         let command = &mut standalone();

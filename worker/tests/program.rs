@@ -5,30 +5,26 @@
 use std::collections::HashSet;
 
 use memory_redis::MemoryRedis;
-use subprocess::{Command, Subprocess, command, stdout};
+use subprocess::{Command, Subprocess, check_version_and_help, command};
 use tokio::net::TcpListener;
 
+const WORKER: &str = env!("CARGO_BIN_EXE_worker");
+
 fn worker() -> Command {
-    command(env!("CARGO_BIN_EXE_worker"))
+    command(WORKER)
 }
 
 #[tokio::test]
 async fn version_and_help_print_what_it_is_and_its_variables() {
     let version = concat!("worker ", env!("CARGO_PKG_VERSION"));
-    let printed = stdout(worker().arg("--version")).await;
-    assert_eq!(printed, format!("{version}\n"));
-    let help = stdout(worker().arg("--help")).await;
-    for line in [
-        &format!(
-            "{version}: the loop: random bytes from rng, digest from hasher, count in redis\n"
-        ),
+    let lines = [
+        ": the loop: random bytes from rng, digest from hasher, count in redis\n",
         "  RNG_URL        the URL of rng [default: http://rng]\n",
         "  HASHER_URL     the URL of hasher [default: http://hasher]\n",
         "  REDIS_URL      the URL of redis [default: redis://redis]\n",
         "  DELAY          the simulated work, such as 250ms or 1s; 0 means none [default: 100ms]\n",
-    ] {
-        assert!(help.contains(line), "{help}");
-    }
+    ];
+    check_version_and_help(WORKER, version, &lines).await;
 }
 
 /// The first failure in the log, which must state each of its causes once.

@@ -4,32 +4,28 @@
 
 use std::{collections::BTreeSet, net::TcpListener};
 
-use subprocess::{Command, Subprocess, code_and_stderr, command, free_port, stdout};
+use subprocess::{
+    Command, Subprocess, check_version_and_help, code_and_stderr, command, free_port,
+};
+
+const STANDALONE: &str = env!("CARGO_BIN_EXE_standalone");
 
 fn standalone() -> Command {
-    command(env!("CARGO_BIN_EXE_standalone"))
+    command(STANDALONE)
 }
 
 #[tokio::test]
 async fn version_and_help_print_what_it_is_with_its_arguments_and_variables() {
     let version = concat!("standalone ", env!("CARGO_PKG_VERSION"));
-    for argument in ["--version", "-V"] {
-        let printed = stdout(standalone().arg(argument)).await;
-        assert_eq!(printed, format!("{version}\n"));
-    }
-    for argument in ["--help", "-h"] {
-        let help = stdout(standalone().arg(argument)).await;
-        for line in [
-            &format!("{version}: the whole application in one process, without Docker\n"),
-            "  --workers NUMBER       the number of workers [default: 1]\n",
-            "  --port PORT            the port of webui; rng and hasher use the next two [default: 8000]\n",
-            "  REDIS_URL      the URL of redis; ",
-            "  DELAY          the simulated work, such as 250ms or 1s; 0 means none [default: 100ms]\n",
-            "  FILES          the directory of the page; ",
-        ] {
-            assert!(help.contains(line), "{help}");
-        }
-    }
+    let lines = [
+        ": the whole application in one process, without Docker\n",
+        "  --workers NUMBER       the number of workers [default: 1]\n",
+        "  --port PORT            the port of webui; rng and hasher use the next two [default: 8000]\n",
+        "  REDIS_URL      the URL of redis; ",
+        "  DELAY          the simulated work, such as 250ms or 1s; 0 means none [default: 100ms]\n",
+        "  FILES          the directory of the page; ",
+    ];
+    check_version_and_help(STANDALONE, version, &lines).await;
 }
 
 #[tokio::test]

@@ -33,12 +33,43 @@ pub fn command(program: &str) -> Command {
     command
 }
 
-/// What a program prints that exits with 0.
+/// Checks that `--version` prints `version`, and that `--help` begins with it and has these lines.
 ///
 /// # Panics
 ///
-/// When it exits with another code.
-pub async fn stdout(command: &mut Command) -> String {
+/// When they do not.
+pub async fn check_version_and_help(program: &str, version: &str, lines: &[&str]) {
+    for argument in ["--version", "-V"] {
+        let printed = stdout(command(program).arg(argument)).await;
+        assert_eq!(printed, format!("{version}\n"));
+    }
+    for argument in ["--help", "-h"] {
+        let help = stdout(command(program).arg(argument)).await;
+        assert!(help.starts_with(&format!("{version}: ")), "{help}");
+        for line in lines {
+            assert!(help.contains(line), "{line} is missing: {help}");
+        }
+    }
+}
+
+/// Checks that a server listens on its port, passes its health check, and exits with 0 on TERM.
+///
+/// # Panics
+///
+/// When it does not.
+pub async fn check_serves_until_term(program: &str) {
+    let (mut server, port) = serve(&mut command(program)).await;
+    let url = format!("http://127.0.0.1:{port}/healthz");
+    let mut healthcheck = command(program);
+    healthcheck.args(["healthcheck", &url]);
+    let passed = (Some(0), String::new());
+    assert_eq!(code_and_stderr(&mut healthcheck).await, passed);
+    server.signal("TERM").await;
+    assert_eq!(server.exit_code().await, Some(0));
+    assert_eq!(code_and_stderr(&mut healthcheck).await.0, Some(1));
+}
+
+async fn stdout(command: &mut Command) -> String {
     let output = output(command).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     String::from_utf8(output.stdout).expect("UTF-8")

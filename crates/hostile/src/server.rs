@@ -54,7 +54,7 @@ impl ServerUnderTest {
         }
     }
 
-    /// Runs `client` against the service with each of many `inputs`: [`CONNECTIONS`] times `cases`.
+    /// Runs `client` against the service with each of many `inputs`: 64 at a time, `cases` times.
     ///
     /// # Panics
     ///

@@ -1,132 +1,114 @@
-//! Other programs: the clients that a trainer types.
+//! Commands, as a class types them.
 
 use std::{
-    io::{BufRead, BufReader, pipe},
-    os::unix::process::CommandExt,
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, PoisonError},
-    thread,
+    ffi::OsStr,
+    fs::File,
+    os::unix::{fs::FileExt, process::CommandExt},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use crate::{cleanup::Cleanup, retry, root, until};
 
-use crate::until;
-
-/// Runs a command and returns what it printed, to both outputs.
-///
-/// # Errors
-///
-/// When it cannot be run, or fails; with what it printed.
-pub fn run(command: &mut Command) -> Result<String> {
-    let output = command
-        .output()
-        .with_context(|| format!("cannot run {command:?}"))?;
-    let printed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    ensure!(
-        output.status.success(),
-        "{command:?}: {}\n{printed}",
-        output.status
-    );
-    Ok(printed)
+/// A line for a shell at the root of the repository.
+pub fn shell(line: impl AsRef<OsStr>) -> Command {
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(line).current_dir(root());
+    shell
 }
 
-/// Runs `docker`.
-///
-/// # Errors
-///
-/// When it fails.
-pub fn docker(arguments: &[&str]) -> Result<String> {
-    run(Command::new("docker").args(arguments))
+/// Runs such a line, with arguments as of [`format!`], and returns what it printed.
+#[macro_export]
+macro_rules! sh {
+    ($($line:tt)*) => { $crate::run($crate::shell(format!($($line)*))) };
 }
 
-/// Runs what a lab types into a shell.
-///
-/// # Errors
-///
-/// When it fails.
-pub fn sh(line: &str) -> Result<String> {
-    run(Command::new("sh").args(["-c", line]))
+/// Runs a command and returns what it printed to both outputs, without the last newline.
+#[track_caller]
+pub fn run(command: Command) -> String {
+    try_run(command).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A command that goes on in the foreground, such as `docker-compose up`. Dropping it ends it.
-#[derive(Debug)]
+/// The same for a command that may fail; the error has what it printed.
+#[track_caller]
+pub fn try_run(mut command: Command) -> Result<String, String> {
+    let output = command.output().unwrap();
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed).trim_end().to_owned();
+    if output.status.success() {
+        Ok(printed)
+    } else {
+        Err(format!("{command:?}: {}\n{printed}", output.status))
+    }
+}
+
+/// What a template says of each of these containers.
+#[track_caller]
+pub fn inspect(containers: &[String], template: &str) -> Vec<String> {
+    let containers = containers.join(" ");
+    lines(format!("docker inspect --format '{template}' {containers}"))
+}
+
+/// The lines that a command prints.
+#[track_caller]
+pub(crate) fn lines(command: impl AsRef<OsStr>) -> Vec<String> {
+    run(shell(command)).lines().map(str::to_owned).collect()
+}
+
+/// A command in the foreground, such as `docker-compose up`. Dropping it kills it.
 pub struct Running {
     process: Child,
-    printed: Arc<Mutex<String>>,
+    output: File,
+    _cleanup: Cleanup,
 }
 
 impl Running {
     /// Starts it, in a process group of its own.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be run.
-    pub fn start(mut command: Command) -> Result<Self> {
-        let (reader, writer) = pipe()?;
+    #[track_caller]
+    pub fn start(mut command: Command) -> Self {
+        let output = tempfile::tempfile().unwrap();
         let process = command
             .stdin(Stdio::null())
-            .stdout(writer.try_clone()?)
-            .stderr(writer)
+            .stdout(output.try_clone().unwrap())
+            .stderr(output.try_clone().unwrap())
             .process_group(0)
             .spawn()
-            .with_context(|| format!("cannot run {command:?}"))?;
-        let printed = Arc::new(Mutex::new(String::new()));
-        let lines = Arc::clone(&printed);
-        thread::spawn(move || {
-            for line in BufReader::new(reader).lines().map_while(Result::ok) {
-                let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-                *lines += &line;
-                lines.push('\n');
-            }
-        });
-        Ok(Self { process, printed })
+            .unwrap();
+        Self {
+            _cleanup: Cleanup::new(&format!("kill -KILL -{}", process.id())),
+            process,
+            output,
+        }
     }
 
-    /// Starts `docker logs --follow` for a container.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be run.
-    pub fn log_of(container: &str) -> Result<Self> {
-        let mut command = Command::new("docker");
-        command.args(["logs", "--follow", container]);
-        Self::start(command)
+    /// Follows the log of a container.
+    #[track_caller]
+    pub fn log(container: &str) -> Self {
+        Self::start(shell(format!("exec docker logs --follow {container}")))
     }
 
     /// What it has printed so far, to both outputs.
-    #[must_use]
     pub fn printed(&self) -> String {
-        let printed = self.printed.lock();
-        printed.unwrap_or_else(PoisonError::into_inner).clone()
+        let size = self.output.metadata().unwrap().len();
+        let mut printed = vec![0; usize::try_from(size).unwrap()];
+        self.output.read_exact_at(&mut printed, 0).unwrap();
+        String::from_utf8_lossy(&printed).into_owned()
     }
 
-    /// Sends it INT, as `^C` does. It alone: without a terminal, `docker` passes it on to Compose,
-    /// which takes a second one for a wish to kill.
-    ///
-    /// # Errors
-    ///
-    /// When it has ended.
-    pub fn interrupt(&self) -> Result<()> {
-        sh(&format!("kill -INT {}", self.process.id())).map(drop)
+    /// Waits until what it has printed meets a condition, and returns how long that took.
+    #[track_caller]
+    pub fn until(&self, timeout: Duration, condition: impl Fn(&str) -> bool) -> Duration {
+        retry(timeout, || {
+            let printed = self.printed();
+            condition(&printed).then_some(()).ok_or(printed)
+        })
     }
 
-    /// Waits for it to end.
-    ///
-    /// # Errors
-    ///
-    /// When it does not within `patience`.
-    pub async fn end(&mut self, patience: Duration) -> Result<ExitStatus> {
-        until(patience, async || Ok(self.process.try_wait()?.is_some())).await?;
-        Ok(self.process.wait()?)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if matches!(self.process.try_wait(), Ok(None)) {
-            let _ = sh(&format!("kill -KILL -{}", self.process.id()));
-        }
-        let _ = self.process.wait();
+    /// Sends INT, as `^C` does, but not to its children: Compose gets it from `docker`, and takes a
+    /// second one for a wish to kill. Waits for the exit, and returns how long that took.
+    #[track_caller]
+    pub fn interrupt(mut self, timeout: Duration) -> Duration {
+        sh!("kill -INT {}", self.process.id());
+        until(timeout, || self.process.try_wait().unwrap().is_some())
     }
 }

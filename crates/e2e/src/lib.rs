@@ -1,52 +1,75 @@
-//! What the tests of the whole application share: the application on real containers, the
-//! page in a real browser, and how to leave nothing behind.
+//! The application under Compose, on Swarm and on Kubernetes, and its page in a real browser.
 //!
-//! The tests themselves are in `tests/` and ignored by default, since they need a Docker engine, or
-//! a browser.
-// Not where there is no shell.
+//! A helper that fails panics at the line of the test that called it. All but [`browser`] block, so
+//! that a test reads like the lab that it types.
 #![cfg(unix)]
+#![allow(
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::unwrap_used
+)]
 
 pub mod browser;
-pub mod cleanup;
-pub mod command;
-pub mod compose;
-pub mod kubernetes;
-pub mod swarm;
+mod cleanup;
+mod command;
+mod compose;
+mod kubernetes;
+pub mod log;
+mod swarm;
+mod webui;
+pub mod yaml;
 
-pub use command::{Running, docker, run, sh};
+use std::{
+    fmt::Display,
+    path::Path,
+    process,
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
-use std::{path::Path, time::Duration};
+pub use command::{Running, inspect, run, shell, try_run};
+pub use compose::{COMPOSE, Project, registry};
+pub use kubernetes::Namespace;
+pub use swarm::{Stack, VIRTUAL_IPS};
+pub use webui::Webui;
 
-use anyhow::{Context, Result};
-use tokio::time::{Instant, sleep};
+/// The services.
+pub const SERVICES: [&str; 5] = ["hasher", "redis", "rng", "webui", "worker"];
+/// Those that are built here.
+pub const BUILT: [&str; 4] = ["hasher", "rng", "webui", "worker"];
+/// Those that serve HTTP.
+pub const HTTP_SERVICES: [&str; 3] = ["hasher", "rng", "webui"];
 
 /// The root of the repository.
-#[must_use]
 pub fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-/// Waits until `condition` holds, looking ten times a second, and returns how long it took. A look
-/// that fails is one at which it does not hold.
-///
-/// # Errors
-///
-/// When it does not hold within `patience`; with the last failure, if there was one.
-pub async fn until(
-    patience: Duration,
-    mut condition: impl AsyncFnMut() -> Result<bool>,
-) -> Result<Duration> {
+/// A name that no other process uses.
+fn unique(name: &str) -> String {
+    format!("dockercoins-test-{name}-{}", process::id())
+}
+
+/// Waits until a condition holds, and returns how long that took.
+#[track_caller]
+pub fn until(timeout: Duration, mut condition: impl FnMut() -> bool) -> Duration {
+    let unmet = "the condition does not hold";
+    retry(timeout, || condition().then_some(()).ok_or(unmet))
+}
+
+/// Tries ten times a second until it succeeds, and returns how long that took.
+#[track_caller]
+fn retry<E: Display>(timeout: Duration, mut attempt: impl FnMut() -> Result<(), E>) -> Duration {
     let start = Instant::now();
-    loop {
-        let held = condition().await;
-        if matches!(held, Ok(true)) {
-            return Ok(start.elapsed());
-        }
-        if start.elapsed() > patience {
-            held?;
-            return Err(anyhow::anyhow!("it does not hold"))
-                .with_context(|| format!("waited for {patience:?}"));
-        }
-        sleep(Duration::from_millis(100)).await;
+    while let Err(error) = attempt() {
+        assert!(start.elapsed() < timeout, "for {timeout:?}: {error:#}");
+        sleep(Duration::from_millis(100));
     }
+    start.elapsed()
+}
+
+/// The body that answers a GET.
+pub fn get(url: &str) -> Result<String, ureq::Error> {
+    ureq::get(url).call()?.body_mut().read_to_string()
 }

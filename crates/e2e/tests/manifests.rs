@@ -8,53 +8,38 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    ops::Range,
 };
 
-use e2e::root;
-use yaml_rust2::{Yaml, YamlLoader, yaml::Hash};
+use e2e::{BUILT, SERVICES, root, yaml};
+use serde_json::{Value, json};
 
 /// The files of the kind that Compose reads.
 const COMPOSE_FILES: [&str; 2] = ["docker-compose.yml", "docker-stack.yml"];
 
-/// The services that are built here.
-const BUILT: [&str; 4] = ["hasher", "rng", "webui", "worker"];
-
-const FIVE: [&str; 5] = ["hasher", "redis", "rng", "webui", "worker"];
-
-// Fails when redis.yaml is away, and with a sixth in docker-compose.yml.
+// Fails when redis.yaml is missing, and with a sixth in docker-compose.yml.
 #[test]
 fn each_way_to_run_it_has_the_same_five_services() {
-    assert_eq!(names(&deployments()), FIVE);
+    assert!(deployments().keys().eq(SERVICES));
     for file in COMPOSE_FILES {
-        assert_eq!(names(&compose(file)), FIVE, "{file}");
+        assert!(compose(file).keys().eq(SERVICES), "{file}");
     }
 }
 
 // Fails with webui's tag v0.2, and with redis:7-alpine.
 #[test]
 fn the_images_are_those_that_are_built_and_the_same_redis() {
-    for (name, deployment) in deployments() {
-        let image = container(&deployment)["image"].as_str().unwrap();
-        if BUILT.contains(&&*name) {
-            assert_eq!(image, format!("127.0.0.1:5000/{name}:v0.1"));
-        } else {
-            for file in COMPOSE_FILES {
-                assert_eq!(image, compose(file)[&name]["image"].as_str().unwrap());
-            }
-        }
-    }
+    let [compose, stack] = COMPOSE_FILES.map(compose);
+    let deployments = deployments();
+    let image = |name: &str| container(&deployments[name])["image"].clone();
     for name in BUILT {
-        let image = &compose("docker-stack.yml")[name]["image"];
-        assert_eq!(
-            text(image),
-            format!("${{REGISTRY-127.0.0.1:5000}}/{name}:${{TAG-latest}}")
-        );
-        let build = &compose("docker-compose.yml")[name]["build"];
-        assert_eq!(
-            *build,
-            yaml(&format!("{{context: ., dockerfile: {name}/Dockerfile}}"))
-        );
+        assert_eq!(image(name), format!("127.0.0.1:5000/{name}:v0.1"));
+        let of_stack = format!("${{REGISTRY-127.0.0.1:5000}}/{name}:${{TAG-latest}}");
+        assert_eq!(stack[name]["image"], of_stack);
+        let build = json!({"context": ".", "dockerfile": format!("{name}/Dockerfile")});
+        assert_eq!(compose[name]["build"], build);
+    }
+    for services in [compose, stack] {
+        assert_eq!(image("redis"), services["redis"]["image"]);
     }
 }
 
@@ -62,15 +47,14 @@ fn the_images_are_those_that_are_built_and_the_same_redis() {
 #[test]
 fn labels_and_selectors_are_the_name_of_the_service() {
     for (name, deployment) in deployments() {
-        let label = yaml(&format!("{{app: {name}}}"));
-        let spec = &deployment["spec"];
+        let (label, spec) = (json!({"app": name}), &deployment["spec"]);
         assert_eq!(deployment["metadata"]["labels"], label);
         assert_eq!(spec["selector"]["matchLabels"], label);
         assert_eq!(spec["template"]["metadata"]["labels"], label);
-        assert_eq!(container(&deployment)["name"].as_str(), Some(&*name));
+        assert_eq!(container(&deployment)["name"], name);
     }
     for (name, service) in of_kind("k8s", "Service") {
-        let label = yaml(&format!("{{app: {name}}}"));
+        let label = json!({"app": name});
         assert_eq!(service["metadata"]["labels"], label);
         assert_eq!(service["spec"]["selector"], label);
     }
@@ -81,26 +65,19 @@ fn labels_and_selectors_are_the_name_of_the_service() {
 #[test]
 fn each_service_is_reached_where_its_program_listens_and_worker_nowhere() {
     let services = of_kind("k8s", "Service");
-    assert_eq!(names(&services), ["hasher", "redis", "rng", "webui"]);
+    assert!(services.keys().eq(["hasher", "redis", "rng", "webui"]));
     for (name, deployment) in deployments() {
-        let listens = if name == "redis" {
-            Some(6379)
-        } else {
-            dockerfile(&name, "EXPOSE").map(|port| port.parse().unwrap())
-        };
-        let container = &container(&deployment)["ports"];
-        let service = services.get(&name).map(|service| &service["spec"]["ports"]);
-        if let Some(port) = listens {
-            assert_eq!(*container, yaml(&format!("[{{containerPort: {port}}}]")));
-            assert_eq!(service, Some(&yaml(&format!("[{{port: {port}}}]"))));
-        } else {
-            assert!(container.is_badvalue(), "{name}");
-            assert_eq!(service, None);
-        }
+        let exposed = dockerfile(&name, "EXPOSE").map(|port| port.parse().unwrap());
+        let port: Option<u16> = exposed.or((name == "redis").then_some(6379));
+        let ports = |key: &str| port.map(|port| json!([{ key: port }]));
+        let of_container = container(&deployment).get("ports");
+        assert_eq!(of_container, ports("containerPort").as_ref(), "{name}");
+        let of_service = services.get(&name).map(|service| &service["spec"]["ports"]);
+        assert_eq!(of_service, ports("port").as_ref(), "{name}");
         for file in COMPOSE_FILES {
-            for published in strings(&compose(file)[&name]["ports"]) {
-                let (_, target) = published.rsplit_once(':').unwrap();
-                assert_eq!(target.parse().ok(), listens, "{file}: {name}");
+            for published in list(&compose(file)[&name]["ports"]) {
+                let (_, target) = published.as_str().unwrap().rsplit_once(':').unwrap();
+                assert_eq!(target.parse().ok(), port, "{file}: {name}");
             }
         }
     }
@@ -114,25 +91,20 @@ fn health_is_asked_in_the_same_way() {
         let probes = ["readinessProbe", "livenessProbe"].map(|probe| &container[probe]);
         for file in COMPOSE_FILES {
             let check = &compose(file)[&name]["healthcheck"];
-            let test = strings(&check["test"]);
             match &*name {
-                "worker" => {
-                    assert!(check.is_badvalue(), "{file}");
-                    assert!(probes.iter().all(|probe| probe.is_badvalue()));
-                }
+                "worker" => assert!(check.is_null() && probes.iter().all(|p| p.is_null())),
                 "redis" => {
-                    assert_eq!(test, ["CMD", "redis-cli", "ping"], "{file}");
-                    assert_eq!(probes[0]["tcpSocket"], yaml("{port: 6379}"));
-                    assert!(probes[1].is_badvalue());
+                    assert_eq!(check["test"], json!(["CMD", "redis-cli", "ping"]), "{file}");
+                    assert_eq!(probes[0]["tcpSocket"], json!({"port": 6379}));
+                    assert!(probes[1].is_null());
                 }
                 _ => {
-                    let url = "http://127.0.0.1/healthz";
-                    let program = format!("/{name}");
-                    assert_eq!(test, ["CMD", &program, "healthcheck", url], "{file}");
+                    let (program, url) = (format!("/{name}"), "http://127.0.0.1/healthz");
+                    let test = json!(["CMD", program, "healthcheck", url]);
+                    assert_eq!(check["test"], test, "{file}");
                     for probe in probes {
-                        assert_eq!(probe["httpGet"], yaml("{path: /healthz, port: 80}"));
-                        let timeout = format!("{}s", probe["timeoutSeconds"].as_i64().unwrap());
-                        assert_eq!(check["timeout"].as_str(), Some(&*timeout), "{file}");
+                        assert_eq!(probe["httpGet"], json!({"path": "/healthz", "port": 80}));
+                        assert_eq!(check["timeout"], format!("{}s", probe["timeoutSeconds"]));
                     }
                 }
             }
@@ -144,21 +116,15 @@ fn health_is_asked_in_the_same_way() {
 #[test]
 fn the_environment_is_the_same() {
     for (name, deployment) in deployments() {
-        let variables = container(&deployment)["env"].clone();
-        let variables: BTreeMap<_, _> = variables
-            .into_iter()
-            .map(|variable| (text(&variable["name"]), text(&variable["value"])))
-            .collect();
+        let mut variables = BTreeMap::new();
+        for variable in list(&container(&deployment)["env"]) {
+            let name = text(&variable["name"]).to_owned();
+            variables.insert(name, variable["value"].clone());
+        }
         for file in COMPOSE_FILES {
-            let environment = match &compose(file)[&name]["environment"] {
-                Yaml::Hash(map) => map.iter().map(|(k, v)| (text(k), text(v))).collect(),
-                list => strings(list)
-                    .iter()
-                    .filter_map(|line| line.split_once('='))
-                    .map(|(k, v)| (k.to_owned(), v.to_owned()))
-                    .collect::<BTreeMap<_, _>>(),
-            };
-            assert_eq!(variables, environment, "{file}: {name}");
+            let environment = compose(file)[&name]["environment"].clone();
+            let environment: Option<_> = serde_json::from_value(environment).unwrap();
+            assert_eq!(variables, environment.unwrap_or_default(), "{file}: {name}");
         }
     }
 }
@@ -169,49 +135,43 @@ fn the_environment_is_the_same() {
 fn containers_are_hardened_alike_and_pods_keep_to_the_standard_restricted() {
     for (name, deployment) in deployments() {
         let pod = &deployment["spec"]["template"]["spec"];
-        assert_eq!(pod["automountServiceAccountToken"].as_bool(), Some(false));
-        assert_eq!(pod["enableServiceLinks"].as_bool(), Some(false));
+        let (container, context) = (container(&deployment), &pod["securityContext"]);
+        assert_eq!(pod["automountServiceAccountToken"], false);
+        assert_eq!(pod["enableServiceLinks"], false);
         for shared in ["hostNetwork", "hostPID", "hostIPC", "initContainers"] {
-            assert!(pod[shared].is_badvalue(), "{name}: {shared}");
+            assert!(pod[shared].is_null(), "{name}: {shared}");
         }
-        for volume in pod["volumes"].as_vec().into_iter().flatten() {
-            assert_eq!(volume["emptyDir"], yaml("{}"), "{name}");
+        for volume in list(&pod["volumes"]) {
+            assert_eq!(volume["emptyDir"], json!({}), "{name}");
         }
-        let context = &pod["securityContext"];
-        assert_eq!(context["runAsNonRoot"].as_bool(), Some(true), "{name}");
-        assert_eq!(context["seccompProfile"], yaml("{type: RuntimeDefault}"));
-        let user = |key: &str| context[key].as_i64().unwrap();
+        assert_eq!(context["runAsNonRoot"], true, "{name}");
+        assert_eq!(context["seccompProfile"], json!({"type": "RuntimeDefault"}));
         // The user of the official redis is 999, its group 1000.
-        let (uid, gid) = (user("runAsUser"), user("runAsGroup"));
-        let expected = dockerfile(&name, "USER").unwrap_or_else(|| "999:1000".to_owned());
-        assert_eq!(format!("{uid}:{gid}"), expected, "{name}");
-        assert_eq!(
-            container(&deployment)["securityContext"],
-            yaml(
-                "allowPrivilegeEscalation: false\n\
-                 readOnlyRootFilesystem: true\n\
-                 capabilities: {drop: [ALL]}"
-            ),
-            "{name}"
-        );
+        let user = dockerfile(&name, "USER").unwrap_or_else(|| "999:1000".to_owned());
+        let of_pod = format!("{}:{}", context["runAsUser"], context["runAsGroup"]);
+        assert_eq!(of_pod, user, "{name}");
+        let hardened = json!({
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "capabilities": {"drop": ["ALL"]},
+        });
+        assert_eq!(container["securityContext"], hardened, "{name}");
         // Ports below 1024 need either privileges or this.
-        let listens = container(&deployment)["ports"][0]["containerPort"].as_i64();
-        let any_port = yaml("[{name: net.ipv4.ip_unprivileged_port_start, value: '0'}]");
-        let sysctls = listens
-            .filter(|port| *port < 1024)
-            .map_or(Yaml::BadValue, |_| any_port);
-        assert_eq!(context["sysctls"], sysctls, "{name}");
+        let port = container["ports"][0]["containerPort"].as_u64();
+        let any_port = json!([{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]);
+        let sysctls = port.filter(|port| *port < 1024).map(|_| &any_port);
+        assert_eq!(context.get("sysctls"), sysctls, "{name}");
 
         for file in COMPOSE_FILES {
             let service = &compose(file)[&name];
-            assert_eq!(service["read_only"].as_bool(), Some(true), "{file}: {name}");
-            assert_eq!(strings(&service["cap_drop"]), ["ALL"], "{file}: {name}");
+            assert_eq!(service["read_only"], true, "{file}: {name}");
+            assert_eq!(service["cap_drop"], json!(["ALL"]), "{file}: {name}");
             for added in ["cap_add", "privileged", "sysctls"] {
-                assert!(service[added].is_badvalue(), "{file}: {name}: {added}");
+                assert!(service[added].is_null(), "{file}: {name}: {added}");
             }
         }
-        let option = strings(&compose("docker-compose.yml")[&name]["security_opt"]);
-        assert_eq!(option, ["no-new-privileges:true"], "{name}");
+        let options = &compose("docker-compose.yml")[&name]["security_opt"];
+        assert_eq!(*options, json!(["no-new-privileges:true"]), "{name}");
     }
 }
 
@@ -224,7 +184,7 @@ fn each_container_asks_for_what_it_needs_and_its_memory_has_a_limit() {
             let memory = text(&resources[which]["memory"]);
             memory.strip_suffix("Mi").unwrap().parse::<u32>().unwrap()
         };
-        assert!(resources["requests"]["cpu"].as_str().is_some(), "{name}");
+        assert!(resources["requests"]["cpu"].is_string(), "{name}");
         assert!(memory("requests") <= memory("limits"), "{name}");
     }
 }
@@ -234,105 +194,85 @@ fn each_container_asks_for_what_it_needs_and_its_memory_has_a_limit() {
 #[test]
 fn the_network_policies_admit_the_arrows_of_the_diagram_and_no_others() {
     let policies = of_kind("k8s/network-policies", "NetworkPolicy");
-    assert_eq!(names(&policies), FIVE);
+    assert!(policies.keys().eq(SERVICES));
     let services = of_kind("k8s", "Service");
-    let port = |app: &str| services[app]["spec"]["ports"][0]["port"].clone();
-    let dns = yaml("[{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]");
-    let (mut admitted, mut left) = (BTreeSet::new(), BTreeSet::new());
+    let port_of = |app: &str| json!([{"port": services[app]["spec"]["ports"][0]["port"]}]);
+    let dns = json!([{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]);
+    let (mut ingress, mut egress) = (BTreeSet::new(), BTreeSet::new());
     let mut resolving = BTreeSet::new();
-    for (name, policy) in policies {
+    for (name, policy) in &policies {
         let spec = &policy["spec"];
-        assert_eq!(
-            spec["podSelector"],
-            yaml(&format!("{{matchLabels: {{app: {name}}}}}"))
-        );
-        assert_eq!(spec["policyTypes"], yaml("[Ingress, Egress]"), "{name}");
-        for rule in spec["ingress"].as_vec().into_iter().flatten() {
-            assert_eq!(rule["ports"][0]["port"], port(&name), "{name}");
-            assert_eq!(rule["ports"].as_vec().unwrap().len(), 1, "{name}");
-            for from in peers(&rule["from"]).unwrap_or_else(|| vec!["user".to_owned()]) {
-                admitted.insert((from, name.clone()));
+        assert_eq!(spec["podSelector"], selector(name));
+        assert_eq!(spec["policyTypes"], json!(["Ingress", "Egress"]), "{name}");
+        for rule in list(&spec["ingress"]) {
+            assert_eq!(rule["ports"], port_of(name), "{name}");
+            for from in peers(&rule["from"]).unwrap_or_else(|| vec!["user"]) {
+                ingress.insert((from, &**name));
             }
         }
-        for rule in spec["egress"].as_vec().into_iter().flatten() {
+        for rule in list(&spec["egress"]) {
             let Some(peers) = peers(&rule["to"]) else {
                 assert_eq!(rule["ports"], dns, "{name}");
-                resolving.insert(name.clone());
+                resolving.insert(&**name);
                 continue;
             };
             for to in peers {
-                assert_eq!(rule["ports"][0]["port"], port(&to), "{name}");
-                assert_eq!(rule["ports"].as_vec().unwrap().len(), 1, "{name}");
-                left.insert((name.clone(), to));
+                assert_eq!(rule["ports"], port_of(to), "{name}");
+                egress.insert((&**name, to));
             }
         }
     }
-    let mut arrows = arrows(&read("README.md"));
+    let readme = read("README.md");
+    let mut arrows = arrows(&readme);
     assert_eq!(arrows.len(), 5);
-    assert_eq!(admitted, arrows);
-    arrows.retain(|(from, _)| from != "user");
-    assert_eq!(left, arrows);
-    assert_eq!(
-        resolving,
-        arrows.into_iter().map(|(from, _)| from).collect()
-    );
+    assert_eq!(ingress, arrows);
+    arrows.retain(|(from, _)| *from != "user");
+    assert_eq!(egress, arrows);
+    assert_eq!(resolving, arrows.iter().map(|(from, _)| *from).collect());
 }
 
-/// Who a rule is about, by label; `None` if it is about everybody.
-fn peers(peers: &Yaml) -> Option<Vec<String>> {
-    let peer = |peer: &Yaml| {
+/// The peers of a rule, by label; `None` if it admits all.
+fn peers(peers: &Value) -> Option<Vec<&str>> {
+    let peers = peers.as_array()?.iter().map(|peer| {
         let app = text(&peer["podSelector"]["matchLabels"]["app"]);
-        assert_eq!(
-            *peer,
-            yaml(&format!("{{podSelector: {{matchLabels: {{app: {app}}}}}}}"))
-        );
+        assert_eq!(*peer, json!({"podSelector": selector(app)}));
         app
-    };
-    Some(peers.as_vec()?.iter().map(peer).collect())
+    });
+    Some(peers.collect())
+}
+
+fn selector(app: &str) -> Value {
+    json!({"matchLabels": {"app": app}})
 }
 
 /// The arrows of a diagram, such as `user ──HTTP──▶ webui`. One that begins with `└` comes from the
 /// name above it.
-fn arrows(diagram: &str) -> BTreeSet<(String, String)> {
-    let mut arrows = BTreeSet::new();
-    let mut above: Vec<(Range<usize>, &str)> = Vec::new();
+fn arrows(diagram: &str) -> BTreeSet<(&str, &str)> {
+    let (mut arrows, mut above) = (BTreeSet::new(), Vec::new());
     for line in diagram.lines().filter(|line| line.contains('▶')) {
-        let (mut names, mut from, mut arrow) = (Vec::new(), None, String::new());
-        for (columns, word) in words(line) {
+        // Each name with its first column.
+        let (mut names, mut from, mut arrow, mut column) = (Vec::new(), "", String::new(), 0);
+        for word in line.split(' ') {
             if word.starts_with('└') {
-                let source = above.iter().find(|(name, _)| name.contains(&columns.start));
-                from = source.map(|(_, name)| *name);
+                let name = above.iter().rfind(|(start, _)| *start <= column);
+                from = name.map_or("", |(_, name)| *name);
             }
-            if !word.chars().all(|letter| letter.is_ascii_lowercase()) {
-                arrow.push_str(word);
-                continue;
+            if word.contains(|letter: char| !letter.is_ascii_lowercase()) {
+                arrow += word;
+            } else if !word.is_empty() {
+                if arrow.contains('▶') {
+                    arrows.insert((from, word));
+                } else if arrow.contains('◀') {
+                    arrows.insert((word, from));
+                }
+                names.push((column, word));
+                (from, arrow) = (word, String::new());
             }
-            match from {
-                Some(from) if arrow.contains('▶') => {
-                    arrows.insert((from.to_owned(), word.to_owned()))
-                }
-                Some(from) if arrow.contains('◀') => {
-                    arrows.insert((word.to_owned(), from.to_owned()))
-                }
-                _ => false,
-            };
-            names.push((columns, word));
-            (from, arrow) = (Some(word), String::new());
+            column += word.chars().count() + 1;
         }
         above = names;
     }
     arrows
-}
-
-/// The words of a line, with the columns where they stand.
-fn words(line: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
-    let mut column = 0;
-    line.split(' ').filter_map(move |word| {
-        let start = column;
-        let end = start + word.chars().count();
-        column = end + 1;
-        (!word.is_empty()).then_some((start..end, word))
-    })
 }
 
 /// What an instruction of a service's last stage says, if the service is built here and has it.
@@ -344,71 +284,46 @@ fn dockerfile(service: &str, instruction: &str) -> Option<String> {
     Some(value.to_owned())
 }
 
-fn deployments() -> BTreeMap<String, Yaml> {
+fn deployments() -> BTreeMap<String, Value> {
     of_kind("k8s", "Deployment")
 }
 
 /// The only container of a Deployment.
-fn container(deployment: &Yaml) -> &Yaml {
+fn container(deployment: &Value) -> &Value {
     let containers = &deployment["spec"]["template"]["spec"]["containers"];
-    assert_eq!(containers.as_vec().unwrap().len(), 1);
+    assert_eq!(list(containers).count(), 1);
     &containers[0]
 }
 
 /// The objects of a kind in the manifests of a directory, by name.
-fn of_kind(directory: &str, kind: &str) -> BTreeMap<String, Yaml> {
+fn of_kind(directory: &str, kind: &str) -> BTreeMap<String, Value> {
     let files = fs::read_dir(root().join(directory)).unwrap();
     let paths = files.map(|file| file.unwrap().path());
-    let manifests = paths.filter(|path| path.extension().is_some_and(|end| end == "yaml"));
-    manifests
-        .flat_map(|path| YamlLoader::load_from_str(&fs::read_to_string(path).unwrap()).unwrap())
-        .filter(|object| object["kind"].as_str() == Some(kind))
-        .map(|object| (text(&object["metadata"]["name"]), object))
+    let texts = paths
+        .filter(|path| path.extension() == Some("yaml".as_ref()))
+        .map(fs::read_to_string);
+    let objects = texts.flat_map(|text| yaml::parse(&text.unwrap()));
+    objects
+        .filter(|object| object["kind"] == kind)
+        .map(|object| (text(&object["metadata"]["name"]).to_owned(), object))
         .collect()
 }
 
 /// The services of a Compose file, by name.
-fn compose(file: &str) -> BTreeMap<String, Yaml> {
-    let Yaml::Hash(services) = merged(yaml(&read(file)))["services"].clone() else {
-        panic!("{file} has no services");
-    };
-    services
-        .into_iter()
-        .map(|(name, service)| (text(&name), service))
-        .collect()
+fn compose(file: &str) -> BTreeMap<String, Value> {
+    let mut file = yaml::parse(&read(file)).remove(0);
+    serde_json::from_value(file["services"].take()).unwrap()
 }
 
-/// With the keys of `<<` in place, which the parser leaves to us.
-fn merged(yaml: Yaml) -> Yaml {
-    let Yaml::Hash(map) = yaml else { return yaml };
-    let mut all = Hash::new();
-    for (key, value) in map {
-        let value = merged(value);
-        match value {
-            Yaml::Hash(defaults) if key.as_str() == Some("<<") => all.extend(defaults),
-            value => drop(all.insert(key, value)),
-        }
-    }
-    Yaml::Hash(all)
+/// The elements of a list, which need not be there.
+fn list(list: &Value) -> impl Iterator<Item = &Value> {
+    assert!(list.is_array() || list.is_null(), "{list}");
+    list.as_array().into_iter().flatten()
 }
 
-fn names(objects: &BTreeMap<String, Yaml>) -> Vec<&str> {
-    objects.keys().map(String::as_str).collect()
-}
-
-fn strings(list: &Yaml) -> Vec<String> {
-    list.as_vec().into_iter().flatten().map(text).collect()
-}
-
-fn text(scalar: &Yaml) -> String {
-    scalar
-        .as_str()
-        .unwrap_or_else(|| panic!("no string: {scalar:?}"))
-        .to_owned()
-}
-
-fn yaml(text: &str) -> Yaml {
-    YamlLoader::load_from_str(text).unwrap().remove(0)
+#[track_caller]
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
 }
 
 fn read(file: &str) -> String {

@@ -3,12 +3,10 @@
 //!     cargo test -p e2e --test faults -- --ignored --test-threads 1
 //!
 //! One test at a time, since they compare speeds. `FAULTS=7` repeats the faults of the run that
-//! printed 7.
+//! printed 7; `--nocapture` shows what was measured.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used)]
-// The figures are for who runs it with --nocapture.
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 mod attacks;
-mod ledger;
-mod stop;
+mod counting;
+mod shutdown;

@@ -58,8 +58,8 @@ impl ServerUnderTest {
     ///
     /// # Panics
     ///
-    /// When a client fails, the service panics, or its probe fails afterwards. The message has the
-    /// smallest input found.
+    /// When a client fails, with the smallest input found; when the service panics, or its probe fails
+    /// afterwards.
     pub fn survives<T, C>(
         &self,
         cases: u32,

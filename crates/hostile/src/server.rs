@@ -29,7 +29,7 @@ pub struct ServerUnderTest {
 }
 
 impl ServerUnderTest {
-    /// Starts a service. After each case it must still answer `GET probe` with 200.
+    /// Starts a service. After each case, `GET probe` must return 200.
     ///
     /// # Panics
     ///

@@ -32,8 +32,8 @@ pub use config::{Config, PROGRAM};
 /// The largest response: 1 MiB.
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// Chunk size; with backpressure, the memory per client.
-const CHUNK: usize = 16 * 1024;
+/// Chunk size, 16 KiB; with backpressure, the memory per client.
+const CHUNK: usize = 16_384;
 
 /// Queue length, beyond which the answer is 503. The last of so many waits 26 seconds.
 const MAX_WAITING: usize = 256;
@@ -145,7 +145,7 @@ async fn method_not_allowed() -> (StatusCode, &'static str) {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
+    use axum::body::{Body, to_bytes};
     use tokio::time::{Instant, sleep, timeout};
     use tower::ServiceExt;
 
@@ -175,6 +175,14 @@ mod tests {
             get(&rng, path).await;
             assert_eq!(start.elapsed(), delay, "{path}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_of_several_chunks_has_the_requested_length() {
+        let request = Request::get("/20000").body(Body::empty()).unwrap();
+        let response = rng().oneshot(request).await.unwrap();
+        let body = to_bytes(response.into_body(), MAX_BYTES).await.unwrap();
+        assert_eq!(body.len(), 20_000);
     }
 
     #[tokio::test(start_paused = true)]

@@ -39,8 +39,8 @@ const MAX_HEAD: usize = 16 * 1024;
 #[cfg(target_os = "linux")]
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// `SO_SNDBUF`, which Linux doubles: bounds the kernel memory of a client that does not read.
-const SEND_BUFFER: usize = 64 * 1024;
+/// `SO_SNDBUF`, 64 KiB, which Linux doubles: bounds the kernel memory of a client that does not read.
+const SEND_BUFFER: usize = 65_536;
 
 /// At shutdown, how long a connection without a request may still send one. Browsers open
 /// connections in advance and would otherwise be waited for.

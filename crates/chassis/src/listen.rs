@@ -61,6 +61,19 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn a_port_in_use_on_ipv6_alone_is_an_error() {
+        let Ok(socket) = Socket::new(Domain::IPV6, Type::STREAM, None) else {
+            return; // a host without IPv6
+        };
+        socket.set_only_v6(true).unwrap();
+        let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+        socket.bind(&address.into()).unwrap();
+        socket.listen(1).unwrap();
+        let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+        assert!(listen(port).is_err());
+    }
+
     #[test]
     fn an_error_names_the_port_the_reason_and_the_setting() {
         for (kind, message) in [

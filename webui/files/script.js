@@ -1,98 +1,58 @@
 // Asks webui once a second how far the counter is. The speed is computed in speed.js.
 
-import { add, average, read } from "./speed.js";
 import { draw } from "./graph.js";
+import { add, load, save } from "./history.js";
+import { read, showFigures, showState } from "./state.js";
+import { view } from "./view.js";
 
-const PATIENCE = 2000; // milliseconds; webui gives redis 1500 and then tells us
+const TIMEOUT = 2000; // milliseconds; webui gives redis 1500
 
-const MESSAGES = {
-  live: "Live",
-  back: "Back again",
-  waiting: "Waiting for the first units of work",
-  redis: "redis is away: last known figures",
-  webui: "webui is away: last known figures",
-};
-
-const find = (id) => document.getElementById(id);
-
-let samples = load();
-let arrived = performance.now(); // when the last sample came
+// The server's clock is so many seconds ahead. Away is a service, if any.
+let { samples, events, clock, away } = load();
+let state = "live";
 let asking = false;
-let missed = false; // the last poll brought no sample
-let backUntil = 0;
+
+const now = () => Date.now() / 1000 + clock;
 
 async function poll() {
   if (asking) return;
   asking = true;
-  const { state, sample } = await ask();
+  const answer = await ask();
   asking = false;
+  state = answer.state;
+  const { sample } = answer;
+  const last = samples.at(-1);
+  const reset = sample?.h < last?.h;
+  const outage = away;
+  away = sample ? undefined : state;
   if (sample) {
-    samples = add(samples, { ...sample, gap: missed });
-    arrived = performance.now();
+    clock += sample.t - now();
+    samples = add(samples, { ...sample, outage });
   }
-  missed = !sample;
-  show(state);
+  if (last && (reset || away !== outage)) events.push({ t: now(), word: reset ? "reset" : (away ?? "back") });
+  render();
 }
 
 async function ask() {
   try {
-    const response = await fetch("json", { signal: AbortSignal.timeout(PATIENCE) });
+    const response = await fetch("json", { signal: AbortSignal.timeout(TIMEOUT) });
     return read(response.status, await response.text());
   } catch {
     return { state: "webui" };
   }
 }
 
-function show(state) {
+function render() {
+  const last = samples.at(-1)?.t ?? 0;
+  view.oldest = samples[0]?.t ?? 0;
+  view.present = last && away ? now() : last; // without an answer time goes on
+  events = events.filter(({ t }) => t >= view.oldest);
   showState(state);
-  const last = samples.at(-1);
-  if (last) showFigures(last);
-  // Without an answer time goes on: the gap can be seen.
-  const since = missed ? performance.now() - arrived : 0;
-  draw(samples, (last?.t ?? 0) + since / 1000);
+  showFigures(samples);
+  draw(samples, events);
 }
 
-function showFigures({ h, coins, instant, trueSpeed }) {
-  const rates = { true: trueSpeed, instant, average: average(samples) };
-  for (const id in rates) find(id).textContent = rates[id]?.toFixed(1) ?? "–";
-  find("hashes").textContent = h.toLocaleString("en");
-  find("coins").textContent = coins.toLocaleString("en");
-}
-
-function showState(state) {
-  const time = performance.now();
-  if (["redis", "webui"].includes(state)) backUntil = time + 6000;
-  else if (state === "live" && time < backUntil) state = "back";
-  document.body.dataset.state = state;
-  // A screen reader speaks what is written here: write changes only.
-  if (find("state").textContent !== MESSAGES[state]) find("state").textContent = MESSAGES[state];
-}
-
-// The history survives a reload.
-function load() {
-  try {
-    const stored = JSON.parse(localStorage.dockercoins ?? "[]");
-    return stored.filter(({ t, h, coins }) => [t, h, coins].every(Number.isFinite)).reduce(add, []);
-  } catch {
-    return [];
-  }
-}
-
-function save() {
-  try {
-    localStorage.dockercoins = JSON.stringify(samples);
-  } catch {}
-}
-
-// Over plain http there is no share dialogue and no clipboard API. What is copied shows as selected.
-function share(event) {
-  getSelection().selectAllChildren(find("result"));
-  if (document.execCommand("copy")) event.preventDefault();
-}
-
-find("share").textContent = find("share").href;
-find("share").addEventListener("click", share);
-addEventListener("visibilitychange", save);
-
+window.onchange = render;
+document.onvisibilitychange = () => save({ samples, events, clock, away });
 poll();
 setInterval(poll, 1000);

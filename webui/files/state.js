@@ -1,0 +1,63 @@
+// The state and the figures.
+
+import { average } from "./speed.js";
+import { clock, end, find, inside, paused } from "./view.js";
+
+const MESSAGES = { live: "Live", waiting: "Waiting for the first units of work" };
+
+// What an answer means: a state and, if all is well, a sample.
+export function read(status, text) {
+  try {
+    const { coins, hashes, now, error } = JSON.parse(text);
+    if (status === 503 && error) return { state: "redis" };
+    const valid = status === 200 && Number.isFinite(now) && Number.isInteger(coins);
+    const sample = { t: now, h: Number(hashes), coins };
+    if (valid && hashes === null) return { state: "waiting", sample };
+    if (valid && /^\d{1,15}$/.test(hashes)) return { state: "live", sample };
+  } catch {} // not JSON: it is not webui
+  return { state: "webui" };
+}
+
+export function showState(state) {
+  const message = MESSAGES[state] ?? `${state} is away: last known figures`;
+  write("state", paused() ? `Paused at ${clock(end())}` : message);
+  write("pause", paused() ? "Resume" : "Pause");
+  document.body.dataset.state = paused() ? "paused" : state;
+}
+
+let announced = 0; // the speed that a screen reader was told
+
+export function showFigures(samples) {
+  const last = samples.findLast(({ t }) => t <= end());
+  if (!last) return;
+  const { h, coins, instant, trueSpeed, known } = last;
+  write("true", rate(trueSpeed));
+  write("instant", rate(instant));
+  write("average", rate(average(samples.filter(inside))));
+  write("hashes", count(h));
+  write("coins", count(coins));
+  if (!known || paused() || Math.abs(trueSpeed - announced) <= announced / 10) return;
+  announced = trueSpeed;
+  write("announcement", `${rate(trueSpeed)} hashes/second`);
+}
+
+export const count = (n) => n.toLocaleString("en");
+
+export function rate(rate) {
+  if (rate === null) return "…";
+  return rate < 100 ? rate.toFixed(1) : count(Math.round(rate));
+}
+
+// Only changes: a screen reader speaks them. The longer, the smaller.
+function write(id, text) {
+  if (find(id).textContent === text) return;
+  find(id).textContent = text;
+  find(id).style.setProperty("--length", text.length);
+}
+
+// Over plain http there is no clipboard API.
+find("share").textContent = find("share").href;
+find("share").onclick = (event) => {
+  getSelection().selectAllChildren(find("result"));
+  if (document.execCommand("copy")) event.preventDefault();
+};

@@ -15,7 +15,7 @@ export function draw(samples, events) {
   const before = values;
   values = scale(values, shown);
   if (values !== before) drawAxes(values);
-  find("times").firstChild.textContent = paused() ? clock(end()) : "now";
+  find("times").firstChild.textContent = paused() ? "" : "now";
 
   trace("area", stretches(shown, ({ instant }) => instant).map(area));
   trace("guess", stretches(shown, ({ trueSpeed }) => trueSpeed).map(line));

@@ -1,93 +1,189 @@
-//! A page in Chromium, which chromedriver drives.
+//! A page in a browser, which a `WebDriver` server controls.
 //!
-//! It is for tests alone: what fails here panics, and says what it was.
+//! The environment variable `BROWSER` selects the engine: `chromium`, which is the default,
+//! `firefox` or `webkit`. It is for tests alone: what fails here panics.
 #![allow(clippy::missing_panics_doc, clippy::unwrap_used)]
 
 use std::{
     env, fs,
-    io::{self, BufRead, BufReader, Cursor, Read, Write},
-    net::{Ipv4Addr, TcpStream},
+    io::{self, Cursor, Read, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{self, Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 use thirtyfour::{
-    By, ChromiumLikeCapabilities, DesiredCapabilities, LoggingPrefsLogLevel, TypingData, WebDriver,
+    By, Capabilities, RequestData, SessionId, TypingData, WebDriver,
+    common::command::FormatRequestData,
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
-/// How long a condition may take to come about: two polls of the page, on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout for a condition: two polls of the page, on a machine that is busy.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the scripts of the tests are written with.
-const VOCABULARY: &str = r#"
+/// Functions for the scripts of the tests.
+const HELPERS: &str = r#"
     const find = (id) => document.getElementById(id);
     const text = (id) => find(id).textContent;
     const number = (id) => parseFloat(text(id).replaceAll(",", ""));
     const state = () => document.body.dataset.state;
     const stretches = (id) => (find(id).getAttribute("d") ?? "").split("M").length - 1;
-    const samples = () => {
-        dispatchEvent(new Event("visibilitychange"));
-        return JSON.parse(localStorage.dockercoins);
+    const key = "dockercoins " + location.pathname;
+    const saved = () => {
+        document.dispatchEvent(new Event("visibilitychange"));
+        return JSON.parse(localStorage[key]);
     };
+    const samples = () => saved().samples;
 "#;
+
+/// The engines that the tests run in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Chromium, with chromedriver.
+    Chromium,
+    /// Firefox, with geckodriver.
+    Firefox,
+    /// `WebKitGTK`'s `MiniBrowser`, with `WebKitWebDriver`. It needs an X server.
+    WebKit,
+}
+
+impl Engine {
+    /// The engine that the environment selects.
+    #[must_use]
+    pub fn selected() -> Self {
+        match env::var("BROWSER").as_deref() {
+            Err(_) | Ok("chromium") => Self::Chromium,
+            Ok("firefox") => Self::Firefox,
+            Ok("webkit") => Self::WebKit,
+            Ok(other) => panic!("BROWSER={other}: expected chromium, firefox or webkit"),
+        }
+    }
+
+    /// The `WebDriver` server, the variable that names another one, and how to install it on Debian.
+    fn driver(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Chromium => (
+                "chromedriver",
+                "CHROMEDRIVER",
+                "apt install chromium chromium-driver",
+            ),
+            Self::Firefox => (
+                "geckodriver",
+                "GECKODRIVER",
+                "apt install firefox-esr; cargo install geckodriver --locked",
+            ),
+            Self::WebKit => (
+                "WebKitWebDriver",
+                "WEBKITDRIVER",
+                "apt install webkit2gtk-driver xvfb xauth; run the tests under xvfb-run",
+            ),
+        }
+    }
+
+    fn capabilities(self, scheme: &str, profile: &Path) -> Capabilities {
+        let dark = scheme == "dark";
+        let capabilities = match self {
+            Self::Chromium => json!({
+                "browserName": "chrome",
+                "goog:loggingPrefs": { "browser": "ALL" },
+                "goog:chromeOptions": { "args": [
+                    "--headless=new",
+                    "--no-sandbox",
+                    "--no-first-run",
+                    "--disable-gpu",
+                    "--disable-quic",
+                    "--disable-background-networking",
+                    "--disable-component-update",
+                    "--disable-sync",
+                    format!("--user-data-dir={}", profile.display()),
+                ] },
+            }),
+            Self::Firefox => json!({
+                "browserName": "firefox",
+                "moz:firefoxOptions": {
+                    "args": ["-headless"],
+                    "prefs": {
+                        "layout.css.prefers-color-scheme.content-override": i32::from(!dark),
+                        "ui.systemUsesDarkTheme": i32::from(dark),
+                    },
+                },
+            }),
+            // Without its toolbar it can be as narrow as a phone.
+            Self::WebKit => json!({
+                "browserName": "MiniBrowser",
+                "webkitgtk:browserOptions": {
+                    "binary": minibrowser(),
+                    "args": if dark {
+                        json!(["--automation", "--full-screen", "--dark-mode"])
+                    } else {
+                        json!(["--automation", "--full-screen"])
+                    },
+                },
+            }),
+        };
+        capabilities.as_object().unwrap().clone().into()
+    }
+}
+
+/// Debian keeps `MiniBrowser` in a directory for the architecture.
+fn minibrowser() -> PathBuf {
+    fs::read_dir("/usr/lib")
+        .unwrap()
+        .map(|entry| entry.unwrap().path().join("webkit2gtk-4.1/MiniBrowser"))
+        .find(|path| path.exists())
+        .expect("MiniBrowser (apt install webkit2gtk-driver)")
+}
 
 /// A browser with one page. Dropping it ends the browser.
 pub struct Page {
     driver: WebDriver,
-    _chromedriver: Chromedriver,
+    server: Server,
 }
 
 impl Page {
-    /// Opens what is at `url`.
+    /// Opens `url`.
     pub async fn open(url: &str) -> Self {
-        let page = Self::blank().await;
+        let page = Self::blank("light").await;
         page.go(url).await;
         page
     }
 
-    /// Opens nothing yet.
-    pub async fn blank() -> Self {
-        let chromedriver = Chromedriver::start();
-        let mut capabilities = DesiredCapabilities::chrome();
-        let profile = format!("--user-data-dir={}", chromedriver.profile.0.display());
-        for argument in [
-            "--headless=new",
-            "--no-sandbox",
-            "--no-first-run",
-            "--disable-gpu",
-            "--disable-quic",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--window-size=1280,720",
-            &profile,
-        ] {
-            capabilities.add_arg(argument).unwrap();
-        }
-        capabilities
-            .set_browser_log_level(LoggingPrefsLogLevel::All)
-            .unwrap();
-        let driver = WebDriver::new(chromedriver.url(), capabilities).await;
+    /// Opens an empty page, on a system that prefers `scheme`: light or dark.
+    pub async fn blank(scheme: &str) -> Self {
+        let engine = Engine::selected();
+        let server = Server::start(engine);
+        let capabilities = engine.capabilities(scheme, &server.profile.0);
+        let driver = WebDriver::new(server.url(), capabilities).await;
         let driver = driver.unwrap_or_else(|error| {
-            panic!("chromedriver cannot start Chromium (apt install chromium): {error}")
+            panic!("cannot start {engine:?} ({}): {error}", engine.driver().2)
         });
-        Self {
-            driver,
-            _chromedriver: chromedriver,
+        let page = Self { driver, server };
+        match engine {
+            Engine::Chromium => {
+                let scheme = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+                let media = json!({ "features": scheme });
+                page.devtools("Emulation.setEmulatedMedia", media).await;
+            }
+            // Other windows of Firefox are at least 500 pixels wide.
+            Engine::Firefox => {
+                page.run("open('about:blank', '_blank', 'popup')").await;
+                let window = page.driver.windows().await.unwrap().pop().unwrap();
+                page.driver.switch_to_window(window).await.unwrap();
+            }
+            Engine::WebKit => {}
         }
+        page.resize(1280, 720).await;
+        page
     }
 
-    /// What the page is to find in the browser's memory, at each load from now on.
-    pub async fn remember(&self, history: &str) {
-        let source = format!("localStorage.dockercoins = {};", json!(history));
-        let script = json!({ "source": source });
-        self.devtools("Page.addScriptToEvaluateOnNewDocument", script)
-            .await;
+    /// Which engine it runs in.
+    #[must_use]
+    pub const fn engine(&self) -> Engine {
+        self.server.engine
     }
 
     /// Goes to another URL.
@@ -95,52 +191,69 @@ impl Page {
         self.driver.goto(url).await.unwrap();
     }
 
+    /// Goes to `url`, where the page finds this history.
+    pub async fn go_with_history(&self, url: &str, history: &str) {
+        // Of the same origin, without the scripts that would overwrite it.
+        self.go(&format!("{url}/favicon.svg")).await;
+        let key = "dockercoins /index.html";
+        self.run(&format!("localStorage[{key:?}] = {}", json!(history)))
+            .await;
+        self.go(url).await;
+    }
+
     /// Loads the page again.
     pub async fn reload(&self) {
         self.driver.refresh().await.unwrap();
     }
 
-    /// Runs the statements of a script, in the words of `VOCABULARY`; its value is what it returns.
+    /// Runs the statements of a script, which may use `HELPERS`, and returns its result.
     pub async fn run(&self, script: &str) -> Value {
-        let script = format!("{VOCABULARY}{script}");
-        let run = self.driver.execute(script.as_str(), Vec::new()).await;
-        run.unwrap_or_else(|error| panic!("{script}: {error}"))
+        let script = format!("{HELPERS}{script}");
+        let result = self.driver.execute(script.as_str(), Vec::new()).await;
+        result
+            .unwrap_or_else(|error| panic!("{script}: {error}"))
             .json()
             .clone()
     }
 
-    /// The value of an expression; `await` may stand in it.
-    pub async fn value(&self, expression: &str) -> Value {
+    /// The value of an expression.
+    pub async fn get(&self, expression: &str) -> Value {
+        self.run(&format!("return {expression}")).await
+    }
+
+    /// Runs the body of an asynchronous function, which may use `HELPERS`, and returns its result.
+    pub async fn run_async(&self, body: &str) -> Value {
         let script = format!(
-            "{VOCABULARY}
+            "{HELPERS}
             const done = arguments[0];
-            (async () => {expression})().then(done, (error) => done(`${{error}}`));"
+            (async () => {{ {body} }})().then(done, (error) => done(`${{error}}`));"
         );
-        let run = self.driver.execute_async(script.as_str(), Vec::new()).await;
-        run.unwrap_or_else(|error| panic!("{expression}: {error}"))
+        let result = self.driver.execute_async(script.as_str(), Vec::new()).await;
+        result
+            .unwrap_or_else(|error| panic!("{body}: {error}"))
             .json()
             .clone()
     }
 
-    /// What stands in an element.
+    /// The text of an element.
     pub async fn text(&self, id: &str) -> String {
-        let text = self.run(&format!("return text({id:?})")).await;
+        let text = self.get(&format!("text({id:?})")).await;
         text.as_str().unwrap().to_owned()
     }
 
-    /// The number that stands in an element; NaN if there is none.
+    /// The number in an element; NaN if there is none.
     pub async fn number(&self, id: &str) -> f64 {
-        let number = self.run(&format!("return number({id:?})")).await;
+        let number = self.get(&format!("number({id:?})")).await;
         number.as_f64().unwrap_or(f64::NAN)
     }
 
     /// Waits until an expression is true.
     pub async fn until(&self, condition: &str) {
         let start = Instant::now();
-        while self.run(&format!("return {condition}")).await != true {
-            if start.elapsed() > PATIENCE {
-                let page = self.run("return document.body.innerText").await;
-                panic!("not within {PATIENCE:?}: {condition}\nThe page says: {page:#}");
+        while self.get(condition).await != true {
+            if start.elapsed() > TIMEOUT {
+                let page = self.get("document.body.innerText").await;
+                panic!("not within {TIMEOUT:?}: {condition}\nThe page says: {page:#}");
             }
             sleep(Duration::from_millis(100)).await;
         }
@@ -160,42 +273,97 @@ impl Page {
         keys.perform().await.unwrap();
     }
 
-    /// Moves the pointer to the middle of an element.
-    pub async fn point_at(&self, id: &str) {
-        let element = self.driver.find(By::Id(id)).await.unwrap();
-        let pointer = self.driver.action_chain().move_to_element_center(&element);
-        pointer.perform().await.unwrap();
-    }
-
     /// Clicks an element.
     pub async fn click(&self, id: &str) {
         let element = self.driver.find(By::Id(id)).await.unwrap();
         element.click().await.unwrap();
     }
 
-    /// Sends a command of the Chrome `DevTools` Protocol.
+    /// Moves the mouse to a place in an element, in pixels from its centre.
+    pub async fn point_at(&self, id: &str, x: i32) {
+        let moved = json!([self.moved_to(id, x).await]);
+        self.act("pointer", "mouse", moved).await;
+    }
+
+    /// Drags a finger in an element by so many pixels, from its centre; by 0, it is a tap.
+    pub async fn swipe(&self, id: &str, x: i32) {
+        let actions = json!([
+            self.moved_to(id, 0).await,
+            { "type": "pointerDown", "button": 0 },
+            self.moved_to(id, x).await,
+            { "type": "pointerUp", "button": 0 },
+        ]);
+        self.act("pointer", "touch", actions).await;
+    }
+
+    /// Turns the wheel of the mouse over an element, by so many pixels.
+    pub async fn wheel(&self, id: &str, y: i32) {
+        let [left, top] = self.centre(id).await;
+        let scroll = json!([{
+            "type": "scroll", "x": left, "y": top, "deltaX": 0, "deltaY": y, "duration": 0,
+        }]);
+        self.act("wheel", "", scroll).await;
+    }
+
+    async fn moved_to(&self, id: &str, x: i32) -> Value {
+        let [left, top] = self.centre(id).await;
+        json!({ "type": "pointerMove", "x": left + i64::from(x), "y": top, "duration": 50 })
+    }
+
+    async fn centre(&self, id: &str) -> [i64; 2] {
+        let script = format!(
+            "const {{ x, y, width, height }} = find({id:?}).getBoundingClientRect();
+            return [Math.round(x + width / 2), Math.round(y + height / 2)]"
+        );
+        serde_json::from_value(self.run(&script).await).unwrap()
+    }
+
+    async fn act(&self, kind: &str, pointer: &str, actions: Value) {
+        let mut device =
+            json!({ "type": kind, "id": format!("{kind} {pointer}"), "actions": actions });
+        if kind == "pointer" {
+            device["parameters"] = json!({ "pointerType": pointer });
+        }
+        let performed = self.driver.cmd(Act(device)).await;
+        performed.unwrap_or_else(|error| panic!("{kind} {pointer}: {error}"));
+    }
+
+    /// Sends a command of the Chrome `DevTools` Protocol, which no other engine has.
     pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
         let answer = self.driver.cdp().send_raw(command, parameters).await;
         answer.unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
-    /// Makes the system prefer `scheme`, light or dark.
-    pub async fn prefer(&self, scheme: &str) {
-        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
-        self.devtools(
-            "Emulation.setEmulatedMedia",
-            json!({ "features": features }),
-        )
-        .await;
-    }
-
     /// Gives the page this size.
     pub async fn resize(&self, width: u32, height: u32) {
-        let size = json!({
-            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600,
-        });
-        self.devtools("Emulation.setDeviceMetricsOverride", size)
-            .await;
+        if self.engine() == Engine::Chromium {
+            let size = json!({
+                "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600,
+            });
+            self.devtools("Emulation.setDeviceMetricsOverride", size)
+                .await;
+        }
+        let start = Instant::now();
+        loop {
+            let inner = self.get("[innerWidth, innerHeight]").await;
+            let [inner_width, inner_height]: [u32; 2] = serde_json::from_value(inner).unwrap();
+            if [inner_width, inner_height] == [width, height] {
+                return;
+            }
+            assert!(start.elapsed() < TIMEOUT, "{inner_width} × {inner_height}");
+            if self.engine() != Engine::Chromium {
+                // The window has a frame.
+                let outer = self.driver.get_window_rect().await.unwrap();
+                let grow = |outer: i64, from: u32, to: u32| {
+                    u32::try_from(outer + i64::from(to) - i64::from(from)).unwrap()
+                };
+                let width = grow(outer.width, inner_width, width);
+                let height = grow(outer.height, inner_height, height);
+                let resized = self.driver.set_window_rect(0, 0, width, height);
+                resized.await.unwrap();
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// The pixels of an element, as they are drawn.
@@ -216,8 +384,12 @@ impl Page {
         self.driver.screenshot(path).await.unwrap();
     }
 
-    /// What the browser complained of: errors of scripts, files not found, breaches of the policy.
-    pub async fn complaints(&self) -> Vec<String> {
+    /// The errors of scripts, files that were not found, and violations of the policy. Chromium alone
+    /// tells them.
+    pub async fn console(&self) -> Vec<String> {
+        if self.engine() != Engine::Chromium {
+            return Vec::new();
+        }
         let log = self.driver.browser_log().await.unwrap();
         log.into_iter().map(|entry| entry.message).collect()
     }
@@ -225,74 +397,77 @@ impl Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        // Its chromedriver ends the browser, also after a failure.
+        // Without it the server would leave its browser behind.
+        let _ = self.server.end(self.driver.session_id());
         let _ = self.driver.clone().leak();
     }
 }
 
-/// A chromedriver. Dropping it ends it, with its browsers.
-struct Chromedriver {
+/// What one input device does.
+#[derive(Debug)]
+struct Act(Value);
+
+impl FormatRequestData for Act {
+    fn format_request(&self, session: &SessionId) -> RequestData {
+        RequestData::new(
+            "POST".parse().unwrap(),
+            format!("session/{session}/actions"),
+        )
+        .add_body(json!({ "actions": [self.0] }))
+    }
+}
+
+/// A `WebDriver` server. Dropping it ends it.
+struct Server {
+    engine: Engine,
     process: Child,
     port: u16,
     profile: Directory,
 }
 
-impl Chromedriver {
-    fn start() -> Self {
-        let program = env::var("CHROMEDRIVER").unwrap_or_else(|_| "chromedriver".to_owned());
-        let mut process = Command::new(&program)
-            .arg("--port=0")
-            .stdout(Stdio::piped())
+impl Server {
+    fn start(engine: Engine) -> Self {
+        let (program, variable, install) = engine.driver();
+        let program = env::var(variable).unwrap_or_else(|_| program.to_owned());
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let process = Command::new(&program)
+            .arg(format!("--port={port}"))
+            .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .unwrap_or_else(|error| {
-                panic!(
-                    "cannot run {program}: {error}. On Debian: apt install chromium \
-                     chromium-driver; one that is elsewhere is named by CHROMEDRIVER"
-                )
-            });
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let port = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| {
-                let (_, port) = line.split_once("started successfully on port ")?;
-                port.trim_end_matches('.').parse().ok()
-            })
-            .unwrap_or_else(|| panic!("{program} does not say its port"));
-        // It may go on writing.
-        thread::spawn(move || lines.for_each(drop));
-        Self {
+            .unwrap_or_else(|error| panic!("cannot run {program} ({install}): {error}"));
+        let server = Self {
+            engine,
             process,
             port,
             profile: Directory::empty(),
+        };
+        let start = Instant::now();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            assert!(start.elapsed() < TIMEOUT, "{program} does not listen");
+            thread::sleep(Duration::from_millis(20));
         }
+        server
     }
 
     fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Asks it to end: killed, it would leave its browsers behind.
-    fn shut_down(&mut self) -> io::Result<()> {
-        let patience = Duration::from_secs(10);
+    /// Ends a session. Blocking, since nothing can be awaited where a page is dropped.
+    fn end(&self, session: &SessionId) -> io::Result<()> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
-        stream.set_read_timeout(Some(patience))?;
-        stream.write_all(b"GET /shutdown HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
-        stream.read_exact(&mut [0])?;
-        for _ in 0..100 {
-            if self.process.try_wait()?.is_some() {
-                break;
-            }
-            thread::sleep(patience / 100);
-        }
-        Ok(())
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        let request = format!("DELETE /session/{session} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
+        stream.read_exact(&mut [0])
     }
 }
 
-impl Drop for Chromedriver {
+impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.shut_down();
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

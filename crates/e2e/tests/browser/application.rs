@@ -1,9 +1,11 @@
-//! The application that the page belongs to, in parts that a test can take away.
+//! The application that the page belongs to, in parts that a test can stop and start.
 
 use std::{
     env,
-    net::Ipv4Addr,
+    io::{self, Read, Write},
+    net::{Ipv4Addr, TcpListener as StdListener, TcpStream},
     path::{Path, PathBuf},
+    thread,
     time::Duration,
 };
 
@@ -20,19 +22,19 @@ use tokio::{
 /// The simulated work, as in the workshop.
 const DELAY: Duration = Duration::from_millis(100);
 
-/// How long a port may be taken that was free a moment ago.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout for a port to become free again.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The files of the page; `FILES` names others, to see that a test fails with them.
 pub(crate) fn files() -> PathBuf {
     env::var_os("FILES").map_or_else(|| root().join("webui/files"), PathBuf::from)
 }
 
-/// The whole application, with a store that a test may stop and replace.
+/// The whole application, with a redis that a test may stop and replace.
 pub(crate) struct Application {
     /// Where its page is.
     pub(crate) url: String,
-    store: Option<MemoryRedis>,
+    redis: Option<MemoryRedis>,
     redis_port: u16,
     worker: worker::Config,
     stop: CancellationToken,
@@ -41,15 +43,15 @@ pub(crate) struct Application {
 impl Application {
     /// Runs it with so many workers.
     pub(crate) async fn start(workers: usize) -> Self {
-        let store = MemoryRedis::start().await.unwrap();
-        let redis = redis::Client::open(store.url()).unwrap();
+        let memory_redis = MemoryRedis::start().await.unwrap();
+        let redis = redis::Client::open(memory_redis.url()).unwrap();
         let listeners = Listeners::bind(0).await.unwrap();
         let url = |listener: &TcpListener| format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
         let application = Self {
             url: url(&listeners.webui),
-            redis_port: store.address().port(),
-            store: Some(store),
+            redis_port: memory_redis.address().port(),
+            redis: Some(memory_redis),
             worker: worker::Config {
                 rng: url(&listeners.rng),
                 hasher: url(&listeners.hasher),
@@ -68,7 +70,7 @@ impl Application {
         application
     }
 
-    /// Starts so many workers more.
+    /// Starts more workers.
     pub(crate) fn add_workers(&self, workers: usize) {
         for _ in 0..workers {
             tokio::spawn(worker::run(self.worker.clone(), self.stop.clone()));
@@ -82,27 +84,24 @@ impl Application {
 
     /// Counts so many hashes, where there are no workers.
     pub(crate) async fn count(&self, hashes: u64) {
-        let mut redis = self
-            .redis()
-            .get_multiplexed_async_connection()
-            .await
-            .unwrap();
+        let redis = self.redis();
+        let mut connection = redis.get_multiplexed_async_connection().await.unwrap();
         let mut count = redis::cmd("INCRBY");
         count.arg("hashes").arg(hashes);
-        count.exec_async(&mut redis).await.unwrap();
+        count.exec_async(&mut connection).await.unwrap();
     }
 
-    /// Stops redis, which forgets all.
+    /// Stops redis, which loses its data.
     pub(crate) fn stop_redis(&mut self) {
-        self.store = None;
+        self.redis = None;
     }
 
-    /// Starts a redis that knows nothing, where the other one was.
+    /// Starts an empty redis in its place.
     pub(crate) async fn start_redis(&mut self) {
         let start = Instant::now();
-        while self.store.is_none() {
-            assert!(start.elapsed() < PATIENCE, "the port of redis is taken");
-            self.store = MemoryRedis::start_on(self.redis_port).await.ok();
+        while self.redis.is_none() {
+            assert!(start.elapsed() < TIMEOUT, "the port of redis is taken");
+            self.redis = MemoryRedis::start_on(self.redis_port).await.ok();
             sleep(DELAY).await;
         }
     }
@@ -150,13 +149,13 @@ impl Webui {
         running.await.unwrap();
     }
 
-    /// Starts it again, where it was.
-    pub(crate) async fn start_again(&mut self) {
+    /// Starts it again, on the same port.
+    pub(crate) async fn restart(&mut self) {
         let start = Instant::now();
         let listener = loop {
             match TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await {
                 Ok(listener) => break listener,
-                Err(error) => assert!(start.elapsed() < PATIENCE, "{error}"),
+                Err(error) => assert!(start.elapsed() < TIMEOUT, "{error}"),
             }
             sleep(DELAY).await;
         };
@@ -168,4 +167,34 @@ impl Webui {
         let running = webui::run(listener, self.redis.clone(), files.into(), stop.clone());
         self.running = Some((stop, tokio::spawn(running)));
     }
+}
+
+/// A reverse proxy for `url`, which it serves below `path`; the result is where.
+pub(crate) fn proxy(url: &str, path: &'static str) -> String {
+    let listener = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let below = format!("http://{}{path}", listener.local_addr().unwrap());
+    let server = url.trim_start_matches("http://").to_owned();
+    thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let server = server.clone();
+            thread::spawn(move || forward(client, &server, path));
+        }
+    });
+    below
+}
+
+fn forward(mut client: TcpStream, server: &str, path: &str) -> io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte)?;
+        head.extend(byte);
+    }
+    let head = String::from_utf8_lossy(&head);
+    let Some(rest) = head.strip_prefix(&format!("GET {path}")) else {
+        return client.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+    };
+    let mut server = TcpStream::connect(server)?;
+    server.write_all(format!("GET {rest}").as_bytes())?;
+    io::copy(&mut server, &mut client).map(drop)
 }

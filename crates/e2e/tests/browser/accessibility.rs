@@ -1,0 +1,140 @@
+//! For everybody: axe-core's rules, the keyboard, screen readers.
+
+use std::{env, fs, time::Duration};
+
+use e2e::browser::Page;
+use serde_json::json;
+use thirtyfour::Key;
+use tokio::time::sleep;
+
+use crate::{application::Application, application_with_history, page_with_history, steady};
+
+/// The violations of axe-core's rules. It must have judged the contrast of the texts.
+const VIOLATIONS: &str = "
+    const { violations, passes } = await axe.run();
+    const judged = passes.find(({ id }) => id === 'color-contrast')?.nodes.length ?? 0;
+    if (judged < 15) return `the contrast of ${judged} texts`;
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html)}`);
+";
+
+#[tokio::test]
+#[ignore = "needs a browser"]
+async fn axe_finds_no_violation_in_any_state_light_or_dark() {
+    let axe = env::var("AXE").expect(
+        "AXE=axe.min.js, which `pip install axe-playwright-python` puts into its directory",
+    );
+    let axe = fs::read_to_string(axe).unwrap();
+    for scheme in ["light", "dark"] {
+        let page = Page::blank(scheme).await;
+        let events = json!([{ "ago": 100, "word": "redis" }]);
+        let mut application = application_with_history(&page, 300, steady, events).await;
+        page.run(&format!("{axe}; window.axe = axe")).await;
+        // The readout is text too.
+        page.run("find('graph').focus({ focusVisible: true })")
+            .await;
+        for state in ["live", "paused", "redis", "waiting"] {
+            match state {
+                "paused" => page.press(Key::Left).await,
+                "redis" => {
+                    page.press(Key::End).await;
+                    application.stop_redis();
+                }
+                "waiting" => application.start_redis().await,
+                _ => {}
+            }
+            page.until(&format!("state() === {state:?}")).await;
+            // Until the axis is no longer highlighted.
+            page.until("document.getAnimations().length === 0").await;
+            let violations = page.run_async(VIOLATIONS).await;
+            assert_eq!(violations, json!([]), "{state}, {scheme}");
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a browser"]
+async fn everything_works_by_keyboard() {
+    let (_application, page) = page_with_history(300, steady).await;
+    for id in ["pause", "truth", "graph", "share"] {
+        page.press(Key::Tab).await;
+        assert_eq!(page.get("document.activeElement.id").await, id);
+        let outline = page
+            .get("getComputedStyle(document.activeElement).outlineStyle")
+            .await;
+        assert_ne!(
+            outline, "none",
+            "one does not see that the focus is on {id}"
+        );
+    }
+    page.run("find('truth').focus()").await;
+    page.press(" ").await;
+    assert_eq!(
+        page.get("getComputedStyle(find('line')).display").await,
+        "none"
+    );
+    assert_eq!(page.get("state()").await, "live");
+
+    // On the graph the arrow keys read out second by second.
+    page.press(Key::Tab).await;
+    page.until("!find('cursor').hidden").await;
+    let spoken = "find('graph').getAttribute('aria-valuetext')";
+    assert_eq!(page.get(spoken).await, "now");
+    let mut texts = Vec::new();
+    for _ in 0..3 {
+        page.press(Key::Left).await;
+        texts.push(page.get(spoken).await.as_str().unwrap().to_owned());
+        assert_eq!(texts.last(), Some(&page.text("readout").await));
+    }
+    texts.dedup();
+    assert_eq!(texts.len(), 3, "{texts:?}");
+    assert!(
+        texts.iter().all(|text| text.contains("0 instant, ")),
+        "{texts:?}"
+    );
+    page.press(Key::End).await;
+    assert_eq!(page.get("state()").await, "live");
+    page.press(Key::Tab).await;
+    page.until("find('cursor').hidden").await;
+}
+
+#[tokio::test]
+#[ignore = "needs a browser"]
+async fn a_screen_reader_hears_of_changes_alone() {
+    let mut application = Application::start(1).await;
+    let page = Page::open(&application.url).await;
+    page.run(
+        "window.spoken = [];
+        const hear = (records) => records.forEach(({ target }) => spoken.push(target.textContent));
+        for (const region of document.querySelectorAll('[role=status]')) {
+            new MutationObserver(hear).observe(region, { childList: true, characterData: true });
+        }",
+    )
+    .await;
+    page.until("spoken.some((text) => /^3.[234] hashes.second$/.test(text))")
+        .await;
+    page.run("spoken.length = 0").await;
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(page.get("spoken").await, json!([]), "nothing has changed");
+
+    application.add_workers(9);
+    page.until("spoken.some((text) => /^(9.\\d|10.0) hashes.second$/.test(text))")
+        .await;
+    assert_eq!(page.get("spoken.length").await, 1);
+    application.stop_redis();
+    page.until("spoken.at(-1) === 'redis is away: last known figures'")
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs a browser"]
+async fn nothing_moves_but_time() {
+    let (_application, page) = page_with_history(30, steady).await;
+    page.reload().await;
+    page.until("find('rates').childElementCount > 0").await;
+    let moved = "document.getAnimations()
+        .flatMap(({ effect }) => effect.getKeyframes())
+        .flatMap(({ offset, easing, composite, computedOffset, ...properties }) => Object.keys(properties))
+        .filter((property) => property !== 'color')";
+    assert_eq!(page.get(moved).await, json!([]));
+    assert_eq!(page.get("document.getAnimations().length > 0").await, true);
+}

@@ -1,0 +1,151 @@
+//! Everything on one screen.
+
+use e2e::browser::Page;
+use serde_json::json;
+
+use crate::{
+    application::{Webui, files},
+    application_with_history,
+    files::edited,
+};
+
+/// What a browser window leaves of screens, and of phones, upright and lying.
+const VIEWPORTS: [(u32, u32); 6] = [
+    (1280, 577),
+    (1366, 620),
+    (1536, 730),
+    (1920, 937),
+    (390, 664),
+    (844, 340),
+];
+
+/// A small phone, and the first viewport at 200 %.
+const SMALL: [(u32, u32); 2] = [(320, 568), (640, 288)];
+
+/// What is not visible without scrolling, or not where it should be.
+const HIDDEN: &str = "
+    const box = (id) => find(id).getBoundingClientRect();
+    const size = (element) => parseFloat(getComputedStyle(element).fontSize);
+    const { scrollWidth, scrollHeight } = document.documentElement;
+    const wrong = ['state', 'pause', 'legend', 'graph', 'speed', 'average', 'hashes', 'coins']
+        .filter((id) => box(id).left < 0 || box(id).top < 0 || box(id).width < 20
+            || box(id).right > innerWidth + 0.5 || box(id).bottom > innerHeight + 0.5);
+    if (scrollWidth > innerWidth || scrollHeight > innerHeight) wrong.push('it scrolls');
+    const largest = Math.max(...[...document.querySelectorAll('body *')].map(size));
+    if (size(find('true')) < largest || largest < 3 * size(document.body)) wrong.push('the speed is not the largest');
+    const share = box('graph').width * box('graph').height / innerWidth / innerHeight;
+    if (share < 0.3) wrong.push(`the graph takes ${share}`);
+    const beside = box('result').left >= box('graph').right;
+    const below = box('result').top >= box('graph').bottom;
+    if (!(innerWidth > innerHeight ? beside : below)) wrong.push('the figures are elsewhere');
+    return wrong;
+";
+
+/// The texts that overlap another one, or the button.
+const OVERLAPS: &str = "
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const texts = [];
+    while (walker.nextNode()) {
+        const { parentElement: parent, data } = walker.currentNode;
+        if (!data.trim() || parent.id === 'announcement' || !parent.checkVisibility()) continue;
+        const range = document.createRange();
+        range.selectNodeContents(walker.currentNode);
+        for (const rect of range.getClientRects()) texts.push({ text: data.trim(), rect });
+    }
+    if (texts.length < 20) return [`only ${texts.length} texts`];
+    // A line of text is a bit higher than its letters.
+    const apart = ({ rect: a }, { rect: b }) => a.right <= b.left + 1 || b.right <= a.left + 1
+        || a.bottom <= b.top + a.height / 4 || b.bottom <= a.top + a.height / 4;
+    return texts.flatMap((a, i) => texts.slice(i + 1)
+        .filter((b) => !apart(a, b)).map((b) => `${a.text} and ${b.text}`));
+";
+
+/// A page in one viewport after the other.
+async fn everywhere(page: &Page, viewports: &[(u32, u32)], script: &str, state: &str) {
+    for &(width, height) in viewports {
+        page.resize(width, height).await;
+        // It draws once a second.
+        page.run("dispatchEvent(new Event('change'))").await;
+        let wrong = page.run(script).await;
+        assert_eq!(wrong, json!([]), "{width} × {height}, {state}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a browser"]
+async fn everything_is_visible_without_scrolling_and_nothing_overlaps() {
+    let page = Page::blank("light").await;
+    let events = json!([{ "ago": 100, "word": "redis" }, { "ago": 95, "word": "reset" }]);
+    let ten = |n: u64| 123_456 + 10 * n;
+    let mut application = application_with_history(&page, 300, ten, events).await;
+    let all = [&VIEWPORTS[..], &SMALL].concat();
+    for state in ["live", "paused", "redis"] {
+        match state {
+            "paused" => page.press(" ").await,
+            "redis" => {
+                page.press(" ").await;
+                application.stop_redis();
+            }
+            _ => {}
+        }
+        page.until(&format!("state() === {state:?}")).await;
+        everywhere(&page, &VIEWPORTS, HIDDEN, state).await;
+        everywhere(&page, &all, OVERLAPS, state).await;
+    }
+    // The largest counter that webui may tell.
+    page.run(
+        "find('hashes').textContent = '999,999,999,999,999'; \
+        find('hashes').style.setProperty('--length', 19)",
+    )
+    .await;
+    everywhere(&page, &VIEWPORTS, HIDDEN, "a large counter").await;
+    everywhere(&page, &all, OVERLAPS, "a large counter").await;
+}
+
+#[tokio::test]
+#[ignore = "needs a browser"]
+async fn at_the_first_load_it_looks_the_same() {
+    let webui = Webui::without_redis(&files()).await;
+    let page = Page::open(&webui.url).await;
+    page.until("state() === 'redis'").await;
+    everywhere(&page, &VIEWPORTS, HIDDEN, "without a sample").await;
+    everywhere(&page, &SMALL, OVERLAPS, "without a sample").await;
+}
+
+#[test]
+fn the_size_of_the_legend_is_in_one_place() {
+    let texts = std::fs::read_dir(files())
+        .unwrap()
+        .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    assert_eq!(
+        texts
+            .map(|text| text.matches("15px").count())
+            .sum::<usize>(),
+        1
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs a browser"]
+async fn a_larger_legend_breaks_nothing() {
+    let files = edited("15px", "50px");
+    let webui = Webui::without_redis(&files.0).await;
+    let page = Page::open(&webui.url).await;
+    let size = "getComputedStyle(find('blue')).fontSize";
+    page.until(&format!("{size} === '50px'")).await;
+    everywhere(&page, &VIEWPORTS, OVERLAPS, "with a larger legend").await;
+}
+
+#[tokio::test]
+#[ignore = "needs a browser"]
+async fn light_or_dark_as_the_system_prefers() {
+    let webui = Webui::without_redis(&files()).await;
+    for (scheme, paper) in [("light", "rgb(252, 252, 250)"), ("dark", "rgb(17, 22, 27)")] {
+        let page = Page::blank(scheme).await;
+        page.go(&webui.url).await;
+        let background = page
+            .get("getComputedStyle(document.body).backgroundColor")
+            .await;
+        assert_eq!(background, paper, "{scheme}");
+    }
+}

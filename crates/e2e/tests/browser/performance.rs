@@ -1,0 +1,86 @@
+//! What a sample costs, and the picture of the README.
+
+use std::{env, path::PathBuf, time::Duration};
+
+use e2e::browser::{Engine, Page};
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::application::{Application, Webui, files};
+
+/// The milliseconds that a sample may take.
+const MILLISECONDS: f64 = 2.0;
+
+/// `simulate(seconds)`: one worker, events each five minutes; the result is the milliseconds a sample.
+const SIMULATE: &str = "
+    const [{ add }, { draw }, { showFigures, showState }, { view }] = await Promise.all(
+        ['history', 'graph', 'state', 'view'].map((file) => import(new URL(`${file}.js`, location))));
+    let [samples, events, t] = [[], [], 1e9];
+    window.simulate = (seconds) => {
+        const start = performance.now();
+        for (let i = 0; i < seconds; i++) {
+            t += 1;
+            const outage = t % 300 === 0 ? 'redis' : undefined;
+            if (outage) events = [...events, { t, word: outage }].filter((event) => event.t > t - 3600);
+            samples = add(samples, { t, h: 4 * Math.floor(t / 1.2), coins: 0, outage });
+            [view.oldest, view.present] = [samples[0].t, t];
+            showState('live');
+            showFigures(samples);
+            draw(samples, events);
+            find('plot').getBoundingClientRect(); // the browser lays it out only then
+        }
+        return (performance.now() - start) / seconds;
+    };
+    return samples.length;
+";
+
+#[tokio::test]
+#[ignore = "needs a browser"]
+async fn three_hours_of_samples_cost_little_time_and_no_memory() {
+    let webui = Webui::without_redis(&files()).await;
+    let page = Page::open(&webui.url).await;
+    assert_eq!(page.run_async(SIMULATE).await, 0);
+    // Fill the hour that is kept.
+    for _ in 0..4 {
+        page.run("simulate(900)").await;
+    }
+    let before = heap(&page).await;
+    let mut milliseconds = 0.0;
+    for _ in 0..12 {
+        milliseconds += page.get("simulate(900)").await.as_f64().unwrap() / 12.0;
+    }
+    let growth = heap(&page).await - before;
+    println!("{milliseconds:.2} ms a sample, {growth} bytes of growth");
+    assert!(milliseconds < MILLISECONDS, "{milliseconds} ms");
+    assert!(growth < 500_000, "{growth} bytes of growth");
+}
+
+/// The bytes that the scripts of the page hold. Only Chromium tells them.
+async fn heap(page: &Page) -> i64 {
+    if page.engine() != Engine::Chromium {
+        return 0;
+    }
+    page.devtools("HeapProfiler.collectGarbage", json!({}))
+        .await;
+    let usage = page.devtools("Runtime.getHeapUsage", json!({})).await;
+    #[allow(clippy::cast_possible_truncation)]
+    let bytes = usage["usedSize"].as_f64().unwrap() as i64;
+    bytes
+}
+
+/// `PICTURE` is the file that it writes.
+#[tokio::test]
+#[ignore = "needs a browser"]
+async fn the_picture_of_the_readme() {
+    let application = Application::start(1).await;
+    let page = Page::open(&application.url).await;
+    page.resize(1280, 577).await;
+    sleep(Duration::from_secs(45)).await;
+    application.add_workers(9);
+    sleep(Duration::from_secs(55)).await;
+    page.until("state() === 'live' && number('true') > 9").await;
+    let picture = env::var_os("PICTURE")
+        .map_or_else(|| env::temp_dir().join("dockercoins.png"), PathBuf::from);
+    page.save_picture(&picture).await;
+    println!("the picture is {}", picture.display());
+}

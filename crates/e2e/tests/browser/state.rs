@@ -1,0 +1,125 @@
+//! The states of the services: waiting, away, back.
+
+use e2e::browser::Page;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::application::{Application, Webui, files};
+
+const REDIS_AWAY: &str = "redis is away: last known figures";
+
+/// The words of the markers, from left to right.
+const MARKERS: &str = "[...find('events').children].map((word) => word.textContent)";
+
+#[tokio::test]
+#[ignore = "needs a browser"]
+async fn the_page_loads_and_its_numbers_move() {
+    let application = Application::start(1).await;
+    let page = Page::open(&application.url).await;
+    page.until_state("live", "Live").await;
+    page.until("number('hashes') > 0").await;
+    let hashes = page.number("hashes").await;
+    page.until(&format!(
+        "number('hashes') > {hashes} && number('average') > 0 && number('coins') >= 0"
+    ))
+    .await;
+    page.until("number('true') > 0 && stretches('area') === 1")
+        .await;
+    assert_eq!(page.text("share").await, format!("{}/", application.url));
+    assert_eq!(page.console().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+#[ignore = "needs a browser"]
+async fn before_the_first_units_it_says_that_it_waits() {
+    let application = Application::start(0).await;
+    let page = Page::open(&application.url).await;
+    page.until_state("waiting", "Waiting for the first units of work")
+        .await;
+    assert_eq!(page.text("true").await, "…");
+    assert_eq!(page.text("hashes").await, "0");
+    application.add_workers(1);
+    page.until_state("live", "Live").await;
+    page.until("number('hashes') > 0").await;
+    assert_eq!(page.get(MARKERS).await, json!([]));
+}
+
+#[tokio::test]
+#[ignore = "needs a browser"]
+async fn without_redis_it_keeps_the_last_figures_and_a_new_redis_is_a_reset() {
+    let mut application = Application::start(1).await;
+    let page = Page::open(&application.url).await;
+    page.run("window.loaded = 'once'").await;
+    page.until("number('true') > 0").await;
+    let colour = "getComputedStyle(find('hashes')).color";
+    let live = page.get(colour).await;
+
+    application.stop_redis();
+    page.until_state("redis", REDIS_AWAY).await;
+    let hashes = page.number("hashes").await;
+    assert!(hashes >= 20.0, "{hashes}");
+    assert!(page.number("true").await > 0.0);
+    assert_ne!(page.get(colour).await, live, "not grey");
+    assert_eq!(page.get(MARKERS).await, json!(["redis"]));
+
+    application.start_redis().await;
+    page.until_state("live", "Live").await;
+    page.until("number('hashes') > 0 && stretches('area') === 2")
+        .await;
+    assert!(page.number("hashes").await < hashes);
+    assert_eq!(page.text("true").await, "…", "not known yet");
+    assert_eq!(page.get(MARKERS).await, json!(["redis", "reset"]));
+    page.until("number('true') > 0").await;
+    let rates = page
+        .get("samples().flatMap((s) => [s.instant, s.trueSpeed])")
+        .await;
+    let negative = |rate: &Value| rate.as_f64().is_some_and(|rate| rate < 0.0);
+    assert!(!rates.as_array().unwrap().iter().any(negative), "{rates}");
+    assert_eq!(page.get("window.loaded").await, "once");
+}
+
+#[tokio::test]
+#[ignore = "needs a browser"]
+async fn a_redis_that_does_not_answer_is_away_too() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let redis = format!("redis://{}", silent.local_addr().unwrap());
+    let webui = Webui::start(redis::Client::open(redis).unwrap(), &files()).await;
+    let page = Page::open(&webui.url).await;
+    page.until_state("redis", REDIS_AWAY).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a browser"]
+async fn when_webui_is_back_the_page_goes_on_by_itself_and_shows_the_gap() {
+    let application = Application::start(1).await;
+    let mut webui = Webui::start(application.redis(), &files()).await;
+    let page = Page::open(&webui.url).await;
+    page.run("window.loaded = 'once'").await;
+    page.until("number('hashes') >= 8").await;
+    assert_eq!(page.get("stretches('area')").await, 1);
+
+    webui.stop().await;
+    page.until_state("webui", "webui is away: last known figures")
+        .await;
+    assert!(page.number("hashes").await >= 8.0);
+
+    webui.restart().await;
+    page.until_state("live", "Live").await;
+    page.until("stretches('area') === 2").await;
+    assert_eq!(page.get(MARKERS).await, json!(["webui", "back"]));
+    assert_eq!(page.get("window.loaded").await, "once");
+
+    // An outage that lasts over a reload is one.
+    webui.stop().await;
+    page.until("state() === 'webui'").await;
+    page.run("document.dispatchEvent(new Event('visibilitychange'))")
+        .await;
+    webui.restart().await;
+    page.reload().await;
+    page.until_state("live", "Live").await;
+    page.until("stretches('area') > 1").await;
+    assert_eq!(
+        page.get(MARKERS).await,
+        json!(["webui", "back", "webui", "back"])
+    );
+}

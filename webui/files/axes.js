@@ -1,4 +1,4 @@
-// The axes: to the right time, upwards hashes/second.
+// The axes: time, and upwards hashes/second.
 
 import { SPAN, find } from "./view.js";
 

@@ -3,7 +3,6 @@
 import { speed, trueSpeed } from "./speed.js";
 
 const HOUR = 3600;
-
 // A background tab polls once a minute, which still gives a true mean.
 const LONGEST_MEAN = 90;
 
@@ -14,11 +13,9 @@ const follows = (a, b) => b.h >= a.h && b.t > a.t && b.t - a.t < LONGEST_MEAN &&
 export function add(samples, { t, h, coins, outage }) {
   const past = samples.filter((sample) => sample.t < t && sample.t > t - HOUR);
   const sample = { t, h, coins, outage, instant: null };
-  let run = [sample];
-  if (samples.length && follows(samples.at(-1), sample)) {
-    sample.instant = speed(past.at(-1), sample);
-    run = [...past.slice(past.findLastIndex(({ instant }) => instant === null)), sample];
-  }
+  if (samples.length && follows(samples.at(-1), sample)) sample.instant = speed(past.at(-1), sample);
+  const recent = [...past.slice(-100), sample];
+  const run = recent.slice(Math.max(recent.findLastIndex(({ instant }) => instant === null), 0));
   return [...past, Object.assign(sample, trueSpeed(run))];
 }
 
@@ -28,7 +25,7 @@ const KEY = `dockercoins ${location.pathname}`;
 export function save(history) {
   try {
     localStorage[KEY] = JSON.stringify(history);
-  } catch {} // forbidden
+  } catch {}
 }
 
 export function load() {

@@ -21,9 +21,9 @@ function change(changes) {
 
 const pause = () => change({ edge: paused() ? null : view.present });
 
-function moveTo(edge) {
-  const full = Math.min(view.oldest + SPAN, view.present);
-  change({ edge: edge < view.present ? Math.max(edge, full) : null });
+function moveTo(time) {
+  const edge = Math.max(time, view.oldest + SPAN); // there the graph is full
+  change({ edge: edge < view.present ? edge : null });
 }
 
 const byKey = () => graph.matches(":focus-visible"); // to read out second by second

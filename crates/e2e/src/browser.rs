@@ -198,6 +198,7 @@ impl Page {
         let key = "dockercoins /index.html";
         self.run(&format!("localStorage[{key:?}] = {}", json!(history)))
             .await;
+        self.console().await;
         self.go(url).await;
     }
 

@@ -55,7 +55,7 @@ async fn application_with_history(
     page.go_with_history(&application.url, &history.to_string())
         .await;
     page.until_state("live", "Live").await;
-    page.until(&format!("samples().length > {seconds}")).await;
+    page.until(&format!("samples().at(-1).t > {now}")).await;
     application
 }
 

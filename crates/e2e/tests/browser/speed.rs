@@ -20,20 +20,13 @@ async fn one_worker_reads_3_3_with_dips_and_ten_workers_read_10() {
     assert_eq!(page.text("speed").await, "~… hashes/second");
     assert_eq!(page.get("stretches('line') + stretches('guess')").await, 0);
 
-    page.until("samples().length > 20").await;
-    let known = page
-        .get(
-            "samples().filter((s) => s.known).every((s) => s.trueSpeed > 3.1 && s.trueSpeed < 3.5)",
-        )
-        .await;
-    assert_eq!(
-        known,
-        true,
-        "{}",
-        page.get("samples().map((s) => s.trueSpeed)").await
-    );
+    page.until("samples().length > 25").await;
+    // Busy machines are slower than 3.33.
+    let wrong =
+        "samples().filter((s) => s.known && Math.abs(s.trueSpeed / number('average') - 1) > 0.07)";
+    assert_eq!(page.get(wrong).await, json!([]));
     let speed = page.text("speed").await;
-    let speeds = ["~3.2", "~3.3", "~3.4"].map(|speed| format!("{speed} hashes/second"));
+    let speeds = ["~3.1", "~3.2", "~3.3", "~3.4"].map(|speed| format!("{speed} hashes/second"));
     assert!(speeds.contains(&speed), "{speed}");
     // The counter moves by 4, or not at all.
     page.until("samples().some((s) => s.instant === 0)").await;

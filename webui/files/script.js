@@ -1,4 +1,4 @@
-// Asks webui once a second how far the counter is. The speed is computed in speed.js.
+// Asks webui once a second how far the counter is.
 
 import { draw } from "./graph.js";
 import { add, load, save } from "./history.js";

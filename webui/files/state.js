@@ -5,7 +5,7 @@ import { clock, end, find, inside, paused } from "./view.js";
 
 const MESSAGES = { live: "Live", waiting: "Waiting for the first units of work" };
 
-// What an answer means: a state and, if all is well, a sample.
+// What an answer means: a state and perhaps a sample.
 export function read(status, text) {
   try {
     const { coins, hashes, now, error } = JSON.parse(text);
@@ -41,7 +41,7 @@ export function showFigures(samples) {
   write("announcement", `${rate(trueSpeed)} hashes/second`);
 }
 
-export const count = (n) => n.toLocaleString("en");
+export const count = new Intl.NumberFormat("en").format;
 
 export function rate(rate) {
   if (rate === null) return "…";

@@ -6,7 +6,7 @@
 
 use std::{
     env, fs,
-    io::{self, Cursor, Read, Write},
+    io::{self, BufRead, BufReader, Cursor, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{self, Child, Command, Stdio},
@@ -35,7 +35,7 @@ const HELPERS: &str = r#"
     const key = "dockercoins " + location.pathname;
     const saved = () => {
         document.dispatchEvent(new Event("visibilitychange"));
-        return JSON.parse(localStorage[key]);
+        return JSON.parse(localStorage[key] ?? '{ "samples": [] }');
     };
     const samples = () => saved().samples;
 "#;
@@ -47,7 +47,7 @@ pub enum Engine {
     Chromium,
     /// Firefox, with geckodriver.
     Firefox,
-    /// `WebKitGTK`'s `MiniBrowser`, with `WebKitWebDriver`. It needs an X server.
+    /// `WebKitGTK`'s `MiniBrowser`, with `WebKitWebDriver`, on an X server of its own.
     WebKit,
 }
 
@@ -79,7 +79,7 @@ impl Engine {
             Self::WebKit => (
                 "WebKitWebDriver",
                 "WEBKITDRIVER",
-                "apt install webkit2gtk-driver xvfb xauth; run the tests under xvfb-run",
+                "apt install webkit2gtk-driver xvfb",
             ),
         }
     }
@@ -304,6 +304,8 @@ impl Page {
             "type": "scroll", "x": left, "y": top, "deltaX": 0, "deltaY": y, "duration": 0,
         }]);
         self.act("wheel", "", scroll).await;
+        // WebKitWebDriver takes a delta as one from the last delta, unless that is released.
+        self.driver.action_chain().reset_actions().await.unwrap();
     }
 
     async fn moved_to(&self, id: &str, x: i32) -> Value {
@@ -335,8 +337,13 @@ impl Page {
         answer.unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
-    /// Gives the page this size.
+    /// Gives the page this size. The window of `MiniBrowser` is at least 334 pixels wide.
     pub async fn resize(&self, width: u32, height: u32) {
+        let width = if self.engine() == Engine::WebKit {
+            width.max(334)
+        } else {
+            width
+        };
         if self.engine() == Engine::Chromium {
             let size = json!({
                 "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600,
@@ -369,6 +376,8 @@ impl Page {
 
     /// The pixels of an element, as they are drawn.
     pub async fn pixels(&self, id: &str) -> Vec<[u8; 3]> {
+        let drawn = "await new Promise((done) => requestAnimationFrame(() => setTimeout(done)))";
+        self.run_async(drawn).await;
         let element = self.driver.find(By::Id(id)).await.unwrap();
         let picture = element.screenshot_as_png().await.unwrap();
         let mut picture = png::Decoder::new(Cursor::new(picture)).read_info().unwrap();
@@ -422,6 +431,7 @@ impl FormatRequestData for Act {
 struct Server {
     engine: Engine,
     process: Child,
+    display: Option<Child>,
     port: u16,
     profile: Directory,
 }
@@ -433,7 +443,14 @@ impl Server {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
-        let process = Command::new(&program)
+        let mut command = Command::new(&program);
+        let mut display = None;
+        if engine == Engine::WebKit {
+            let (xvfb, name) = start_xvfb();
+            command.env("DISPLAY", name);
+            display = Some(xvfb);
+        }
+        let process = command
             .arg(format!("--port={port}"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -442,6 +459,7 @@ impl Server {
         let server = Self {
             engine,
             process,
+            display,
             port,
             profile: Directory::empty(),
         };
@@ -469,9 +487,38 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        for process in [Some(&mut self.process), self.display.as_mut()]
+            .into_iter()
+            .flatten()
+        {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
     }
+}
+
+/// Starts an X server, whose name is the second result. Without a window manager, the window under
+/// the pointer has the focus: it begins in the middle of the screen, beside the graph.
+fn start_xvfb() -> (Child, String) {
+    let mut xvfb = Command::new("Xvfb")
+        .args([
+            "-displayfd",
+            "1",
+            "-screen",
+            "0",
+            "2500x1000x24",
+            "-nolisten",
+            "tcp",
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot run Xvfb (apt install xvfb): {error}"));
+    let mut number = String::new();
+    BufReader::new(xvfb.stdout.take().unwrap())
+        .read_line(&mut number)
+        .unwrap();
+    (xvfb, format!(":{}", number.trim()))
 }
 
 /// An empty directory, removed when it is dropped.

@@ -55,7 +55,7 @@ async fn no_marker_covers_another() {
             |n| json!({ "ago": 200 - 3 * n, "word": (["redis", "reset", "webui", "back"][n % 4]) }),
         )
         .chain([
-            json!({ "ago": 249, "word": "webui" }),
+            json!({ "ago": 235, "word": "webui" }),
             json!({ "ago": 1, "word": "back" }),
         ])
         .collect();

@@ -47,15 +47,17 @@ const OVERLAPS: &str = "
     const texts = [];
     while (walker.nextNode()) {
         const { parentElement: parent, data } = walker.currentNode;
-        if (!data.trim() || parent.id === 'announcement' || !parent.checkVisibility()) continue;
+        if (!data.trim() || ['announcement', 'readout'].includes(parent.id) || !parent.checkVisibility()) continue;
         const range = document.createRange();
         range.selectNodeContents(walker.currentNode);
         for (const rect of range.getClientRects()) texts.push({ text: data.trim(), rect });
     }
     if (texts.length < 20) return [`only ${texts.length} texts`];
-    // A line of text is a bit higher than its letters.
+    // A line of text is higher than its letters.
+    const top = ({ top, height }) => top + height / 6;
+    const bottom = ({ bottom, height }) => bottom - height / 6;
     const apart = ({ rect: a }, { rect: b }) => a.right <= b.left + 1 || b.right <= a.left + 1
-        || a.bottom <= b.top + a.height / 4 || b.bottom <= a.top + a.height / 4;
+        || bottom(a) <= top(b) || bottom(b) <= top(a);
     return texts.flatMap((a, i) => texts.slice(i + 1)
         .filter((b) => !apart(a, b)).map((b) => `${a.text} and ${b.text}`));
 ";

@@ -95,8 +95,8 @@ async fn when_webui_is_back_the_page_goes_on_by_itself_and_shows_the_gap() {
     let mut webui = Webui::start(application.redis(), &files()).await;
     let page = Page::open(&webui.url).await;
     page.run("window.loaded = 'once'").await;
-    page.until("number('hashes') >= 8").await;
-    assert_eq!(page.get("stretches('area')").await, 1);
+    page.until("number('hashes') >= 8 && stretches('area') === 1")
+        .await;
 
     webui.stop().await;
     page.until_state("webui", "webui is away: last known figures")

@@ -425,9 +425,12 @@ mod tests {
         services.state().rng_down = true;
         let (stop, running) = services.start();
         sleep(seconds(20.0)).await;
+        let updates = services.state().updates.len();
         let start = Instant::now();
         stop.cancel();
         running.await.unwrap();
         assert!(start.elapsed() <= SHUTDOWN_GRACE, "{:?}", start.elapsed());
+        // There is nothing to flush.
+        assert_eq!(services.state().updates.len(), updates);
     }
 }

@@ -11,8 +11,8 @@ use reqwest::{
     redirect,
 };
 
-/// How long redis keeps the sequence number of a worker's last update.
-const DEDUPLICATION_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long redis keeps the sequence number of a worker's last update: a day.
+const DEDUPLICATION_TTL: Duration = Duration::from_secs(86_400);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 

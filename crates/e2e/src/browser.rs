@@ -479,7 +479,9 @@ impl Server {
     fn end(&self, session: &SessionId) -> io::Result<()> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
         stream.set_read_timeout(Some(TIMEOUT))?;
-        let request = format!("DELETE /session/{session} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        // geckodriver rejects a host without its port.
+        let host = format!("localhost:{}", self.port);
+        let request = format!("DELETE /session/{session} HTTP/1.1\r\nhost: {host}\r\n\r\n");
         stream.write_all(request.as_bytes())?;
         stream.read_exact(&mut [0])
     }

@@ -156,7 +156,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         return Ok(stdout().write_all(usage().as_bytes())?);
     }
     let mut report = Report::new()?;
-    progress("images");
+    progress("building the images");
     let bench = Bench {
         images: Images::build()?,
         effort: if arguments.short {

@@ -221,7 +221,8 @@ fn changes(images: &Images, programs: Programs, delay: &str) -> Result<String> {
         if let Some(entrypoint) = entrypoint {
             writeln!(text, "    entrypoint: [{entrypoint}]")?;
             // Not the programs that the health checks of ours are.
-            writeln!(text, "    healthcheck: {{test: [CMD, /bare, healthcheck]}}")?;
+            text +=
+                "    healthcheck: {test: [CMD, /bare, healthcheck], interval: 10s, timeout: 3s}\n";
         }
         if programs == Programs::Idle {
             writeln!(

@@ -181,6 +181,8 @@ fn send(address: SocketAddr, request: &[u8]) -> Result<Vec<u8>> {
 /// Asks each target so many times, and prints what the look-up took and what the rest did, in
 /// microseconds. A target is `rng`, `hasher`, or a name and a path.
 fn probe(count: usize, targets: &[&str]) -> Result<()> {
+    // Printed at the end: the engine that reads it also answers the look-ups.
+    let mut times = Vec::new();
     for _ in 0..count {
         for target in targets {
             let (host, path) = target.split_once('/').unwrap_or((target, "32"));
@@ -193,11 +195,11 @@ fn probe(count: usize, targets: &[&str]) -> Result<()> {
             let resolved = Instant::now();
             send(address, &request)?;
             let answered = Instant::now();
-            writeln!(stdout(), "look-up {}", (resolved - start).as_micros())?;
-            writeln!(stdout(), "{target} {}", (answered - resolved).as_micros())?;
+            writeln!(times, "look-up {}", (resolved - start).as_micros())?;
+            writeln!(times, "{target} {}", (answered - resolved).as_micros())?;
         }
     }
-    Ok(())
+    stdout().write_all(&times)
 }
 
 /// Prints the time between two answers of rng, in microseconds, while so many clients queue there.

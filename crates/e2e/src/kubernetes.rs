@@ -39,7 +39,7 @@ impl Namespace {
         let kubeconfig = format!("{}/{name}.kubeconfig", env::temp_dir().display());
         let delete = format!("kubectl delete namespace {name} --ignore-not-found --wait=false");
         let cleanup = Cleanup::new(&format!("{delete}; rm -f {kubeconfig}"));
-        // It holds keys, so nobody else may read it.
+        // It contains keys: only the owner may read it.
         sh!(
             "umask 077 && kubectl config view --raw --flatten --minify >{kubeconfig} &&
              export KUBECONFIG={kubeconfig} &&

@@ -94,7 +94,7 @@ fn every_unit_is_counted_once_whatever_a_class_breaks() {
 /// What the logs of the workers say about their units.
 #[derive(Debug, Default)]
 struct Units {
-    /// Those whose digest came back to a worker.
+    /// Units whose digest a worker received.
     done: u64,
     /// The processes that ended with units done, but not counted.
     killed: usize,

@@ -1,21 +1,20 @@
 //! A page in a browser, which a `WebDriver` server controls.
 //!
 //! The environment variable `BROWSER` selects the engine: `chromium`, which is the default,
-//! `firefox` or `webkit`. It is for tests alone: what fails here panics.
-#![allow(clippy::missing_panics_doc, clippy::unwrap_used)]
+//! `firefox` or `webkit`.
 
 use std::{
     env, fs,
     io::{self, BufRead, BufReader, Cursor, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{self, Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
+use tempfile::{TempDir, tempdir};
 use thirtyfour::{
     By, Capabilities, RequestData, SessionId, TypingData, WebDriver,
     common::command::FormatRequestData,
@@ -156,7 +155,7 @@ impl Page {
     pub async fn blank(scheme: &str) -> Self {
         let engine = Engine::selected();
         let server = Server::start(engine);
-        let capabilities = engine.capabilities(scheme, &server.profile.0);
+        let capabilities = engine.capabilities(scheme, server.profile.path());
         let driver = WebDriver::new(server.url(), capabilities).await;
         let driver = driver.unwrap_or_else(|error| {
             panic!("cannot start {engine:?} ({}): {error}", engine.driver().2)
@@ -433,7 +432,7 @@ struct Server {
     process: Child,
     display: Option<Child>,
     port: u16,
-    profile: Directory,
+    profile: TempDir,
 }
 
 impl Server {
@@ -461,7 +460,7 @@ impl Server {
             process,
             display,
             port,
-            profile: Directory::empty(),
+            profile: tempdir().unwrap(),
         };
         let start = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
@@ -496,6 +495,13 @@ impl Drop for Server {
             let _ = process.kill();
             let _ = process.wait();
         }
+        // A browser that is about to exit may write to its profile once more.
+        for _ in 0..20 {
+            if fs::remove_dir_all(self.profile.path()).is_ok() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
     }
 }
 
@@ -521,32 +527,4 @@ fn start_xvfb() -> (Child, String) {
         .read_line(&mut number)
         .unwrap();
     (xvfb, format!(":{}", number.trim()))
-}
-
-/// An empty directory, removed when it is dropped.
-pub struct Directory(pub PathBuf);
-
-impl Directory {
-    /// Makes one.
-    #[must_use]
-    pub fn empty() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("dockercoins-browser-{}-{number}", process::id());
-        let directory = env::temp_dir().join(name);
-        fs::create_dir_all(&directory).unwrap();
-        Self(directory)
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        // A browser that is about to end may write to it once more.
-        for _ in 0..20 {
-            if fs::remove_dir_all(&self.0).is_ok() || !self.0.exists() {
-                return;
-            }
-            thread::sleep(Duration::from_millis(100));
-        }
-    }
 }

@@ -2,7 +2,8 @@
 
 use std::{fs, path::Path};
 
-use e2e::browser::{Directory, Page};
+use e2e::browser::Page;
+use tempfile::{TempDir, tempdir};
 
 use crate::application::{Application, Webui, files, proxy};
 
@@ -13,12 +14,12 @@ const FILL: &str = "getComputedStyle(find('area')).fill";
 const STEELBLUE: &str = "rgb(70, 130, 180)";
 
 /// A copy of the files in which `from` is replaced by `to`.
-pub(crate) fn edited(from: &str, to: &str) -> Directory {
-    let copy = Directory::empty();
+pub(crate) fn edited(from: &str, to: &str) -> TempDir {
+    let copy = tempdir().unwrap();
     for file in fs::read_dir(files()).unwrap() {
         let file = file.unwrap();
         let text = fs::read_to_string(file.path()).unwrap();
-        fs::write(copy.0.join(file.file_name()), text.replace(from, to)).unwrap();
+        fs::write(copy.path().join(file.file_name()), text.replace(from, to)).unwrap();
     }
     copy
 }
@@ -40,11 +41,11 @@ fn the_page_is_within_20_kilobytes_and_no_file_is_longer_than_150_lines() {
 #[ignore = "needs a browser"]
 async fn an_edit_of_a_file_shows_at_the_next_reload() {
     let copy = edited("", "");
-    let webui = Webui::without_redis(&copy.0).await;
+    let webui = Webui::without_redis(copy.path()).await;
     let page = Page::open(&webui.url).await;
     assert_eq!(page.get(FILL).await, STEELBLUE);
 
-    let style = copy.0.join("style.css");
+    let style = copy.path().join("style.css");
     let text = fs::read_to_string(&style).unwrap();
     fs::write(style, text.replace("steelblue", "tomato")).unwrap();
     page.reload().await;
@@ -54,8 +55,8 @@ async fn an_edit_of_a_file_shows_at_the_next_reload() {
 #[tokio::test]
 #[ignore = "needs a browser"]
 async fn without_files_on_disk_the_page_is_still_there() {
-    let empty = Directory::empty();
-    for files in [&empty.0, Path::new("not-there")] {
+    let empty = tempdir().unwrap();
+    for files in [empty.path(), Path::new("not-there")] {
         let webui = Webui::without_redis(files).await;
         let page = Page::open(&webui.url).await;
         page.until("state() === 'redis'").await;

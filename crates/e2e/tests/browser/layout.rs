@@ -22,7 +22,7 @@ const VIEWPORTS: [(u32, u32); 6] = [
 /// A small phone, and the first viewport at 200 %.
 const SMALL: [(u32, u32); 2] = [(320, 568), (640, 288)];
 
-/// What is not visible without scrolling, or not where it should be.
+/// The elements that are outside of the viewport, overlap, or are misplaced.
 const HIDDEN: &str = "
     const box = (id) => find(id).getBoundingClientRect();
     const size = (element) => parseFloat(getComputedStyle(element).fontSize);
@@ -131,7 +131,7 @@ fn the_size_of_the_legend_is_in_one_place() {
 #[ignore = "needs a browser"]
 async fn a_larger_legend_breaks_nothing() {
     let files = edited("15px", "50px");
-    let webui = Webui::without_redis(&files.0).await;
+    let webui = Webui::without_redis(files.path()).await;
     let page = Page::open(&webui.url).await;
     let size = "getComputedStyle(find('blue')).fontSize";
     page.until(&format!("{size} === '50px'")).await;

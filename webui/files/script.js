@@ -29,7 +29,7 @@ async function poll() {
     clock += sample.t - now();
     samples = add(samples, { ...sample, outage });
   }
-  if (last && (reset || away !== outage)) events.push({ t: now(), word: reset ? "reset" : (away ?? "back") });
+  if (last && (reset || away !== outage)) events.push({ t: sample?.t ?? now(), word: reset ? "reset" : (away ?? "back") });
   render();
 }
 

@@ -108,7 +108,10 @@ impl Copy {
             .args(["build", "--release", "--locked", "--target", "host-tuple"])
             .args(["-p", "rng", "-p", "hasher", "-p", "worker", "-p", "webui"])
             .env("CARGO_TARGET_DIR", &target)
-            .env("RUSTFLAGS", "-C target-feature=+crt-static")
+            .env(
+                "RUSTFLAGS",
+                "-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs",
+            )
             .current_dir(&self.directory))?;
         let time = start.elapsed().as_secs_f64();
         fs::remove_dir_all(target)?;

@@ -1,4 +1,4 @@
-// The graph: the last 250 seconds, or those before the time at which it is paused.
+// The graph: 250 seconds, up to now or to the time of the pause.
 
 import { drawAxes, scale, span } from "./axes.js";
 import { count, rate } from "./state.js";
@@ -6,7 +6,7 @@ import { SPAN, clock, end, find, inside, paused, view } from "./view.js";
 
 const trace = (id, paths) => find(id).setAttribute("d", paths.join(""));
 
-let values = []; // of the upward axis
+let values = []; // ticks of the y axis
 
 find("legend").style.fontSize = find("legend").dataset.size;
 
@@ -30,14 +30,14 @@ const corner = ([t, rate]) => `${(t - end()).toFixed(2)} ${(values.at(-1) - rate
 const line = (points) => `M${points.map(corner).join("L")}`;
 const area = (points) => line([[points[0][0], 0], ...points, [points.at(-1)[0], 0]]);
 
-// The points to join, stretch by stretch between the gaps.
+// The polylines between the gaps.
 function stretches(samples, rate) {
   const all = [[]];
   samples.forEach((sample, i) => {
     const y = rate(sample);
     if (y === null) return all.push([]);
     const from = samples[i - 1]?.t;
-    // A mean over a long time is drawn level, not as a ramp.
+    // A long interval has one mean: a step, not a ramp.
     if (sample.t - from > 5) all.at(-1).push([from, y]);
     all.at(-1).push([sample.t, y]);
   });
@@ -49,7 +49,7 @@ const share = (t) => 1 + (t - end()) / SPAN; // of the width
 function drawEvents(events) {
   trace("marks", events.map(({ t }) => `M${corner([t, 0])}V0`));
   find("events").replaceChildren(...events.map(({ word }) => span(word)));
-  const rows = []; // how far each is taken: no word covers another
+  const rows = []; // the right edge of the last word in each: none overlap
   events.forEach(({ t }, i) => {
     const word = find("events").children[i];
     const { offsetWidth: width, offsetHeight: height } = word;
@@ -69,8 +69,8 @@ function drawReadout(samples) {
   const { t, h, instant, trueSpeed } = samples.findLast(({ t }) => t < end() - view.ago + 0.5) ?? samples[0];
   const text = `${clock(t)}: ${rate(instant)} instant, ${rate(trueSpeed)} true, ${count(h)} hashes`;
   cursor.style.left = `${100 * share(t)}%`;
-  readout.style.translate = `${-100 * share(t)}%`; // stays between the edges
+  readout.style.translate = `${-100 * share(t)}%`; // within the graph
   readout.textContent = text;
-  // A screen reader speaks it: not every second.
+  // Announced by screen readers: not every second.
   graph.setAttribute("aria-valuetext", paused() ? text : "now");
 }

@@ -1,15 +1,15 @@
-// The samples of the last hour, and what happened in it. They survive a reload.
+// The samples and events of the last hour, which survive a reload.
 
 import { speed, trueSpeed } from "./speed.js";
 
 const HOUR = 3600;
-// A background tab polls once a minute, which still gives a true mean.
+// Browsers throttle a background tab to a poll a minute: its mean is still valid.
 const LONGEST_MEAN = 90;
 
-// A run has no outage, no restart of the counter, and no clock that is set back.
+// A run ends at an outage, a reset of the counter, or a step back of the clock.
 const follows = (a, b) => b.h >= a.h && b.t > a.t && b.t - a.t < LONGEST_MEAN && !b.outage;
 
-// The samples with one more and its speeds; instant is null where a run begins.
+// Appends a sample with its speeds; instant is null at the start of a run.
 export function add(samples, { t, h, coins, outage }) {
   const past = samples.filter((sample) => sample.t < t && sample.t > t - HOUR);
   const sample = { t, h, coins, outage, instant: null };
@@ -19,7 +19,7 @@ export function add(samples, { t, h, coins, outage }) {
   return [...past, Object.assign(sample, trueSpeed(run))];
 }
 
-// Each path that webui is reached by has its own history.
+// One history per path: several webuis may share an origin.
 const KEY = `dockercoins ${location.pathname}`;
 
 export function save(history) {

@@ -1,4 +1,4 @@
-// Asks webui once a second how far the counter is.
+// Polls webui once a second.
 
 import { draw } from "./graph.js";
 import { add, load, save } from "./history.js";
@@ -7,7 +7,7 @@ import { view } from "./view.js";
 
 const TIMEOUT = 2000; // milliseconds; webui gives redis 1500
 
-// The server's clock is so many seconds ahead. Away is a service, if any.
+// clock: offset of the server's clock in seconds; away: the service that is away, if any.
 let { samples, events, clock, away } = load();
 let state = "live";
 let asking = false;
@@ -45,7 +45,7 @@ async function ask() {
 function render() {
   const last = samples.at(-1)?.t ?? 0;
   view.oldest = samples[0]?.t ?? 0;
-  view.present = last && away ? now() : last; // without an answer time goes on
+  view.present = last && away ? now() : last; // during an outage time goes on
   events = events.filter(({ t }) => t >= view.oldest);
   showState(state);
   showFigures(samples);

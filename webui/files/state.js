@@ -5,7 +5,7 @@ import { clock, end, find, inside, paused } from "./view.js";
 
 const MESSAGES = { live: "Live", waiting: "Waiting for the first units of work" };
 
-// What an answer means: a state and perhaps a sample.
+// Parses a response: the state, and a sample if there is one.
 export function read(status, text) {
   try {
     const { coins, hashes, now, error } = JSON.parse(text);
@@ -25,7 +25,7 @@ export function showState(state) {
   document.body.dataset.state = paused() ? "paused" : state;
 }
 
-let announced = 0; // the speed that a screen reader was told
+let announced = 0; // the last announced speed
 
 export function showFigures(samples) {
   const last = samples.findLast(({ t }) => t <= end());
@@ -48,7 +48,7 @@ export function rate(rate) {
   return rate < 100 ? rate.toFixed(1) : count(Math.round(rate));
 }
 
-// Only changes: a screen reader speaks them. The longer, the smaller.
+// Only changes, since screen readers announce them. Longer texts get a smaller font.
 function write(id, text) {
   if (find(id).textContent === text) return;
   find(id).textContent = text;

@@ -1,4 +1,4 @@
-// What is shown of the history: the choice of keys, wheel, mouse or finger.
+// The visible part of the history: keyboard, wheel, mouse and touch.
 
 export const SPAN = 250; // seconds from the left edge to the right one
 
@@ -6,12 +6,12 @@ export const find = (id) => document.getElementById(id);
 export const clock = (t) => new Date(t * 1000).toTimeString().slice(0, 8);
 const graph = find("graph");
 
-// The right edge is null at the present; the readout is so many seconds before it.
+// edge: time at the right edge, null for now; ago: seconds from it to the readout.
 export const view = { oldest: 0, present: 0, edge: null, ago: null };
 
 export const paused = () => view.edge !== null;
 export const end = () => view.edge ?? view.present;
-// With the sample beyond the left edge.
+// With one sample beyond the left edge.
 export const inside = ({ t }) => t > end() - SPAN - 1.5 && t <= end();
 
 function change(changes) {
@@ -22,11 +22,11 @@ function change(changes) {
 const pause = () => change({ edge: paused() ? null : view.present });
 
 function moveTo(time) {
-  const edge = Math.max(time, view.oldest + SPAN); // there the graph is full
+  const edge = Math.max(time, view.oldest + SPAN); // keeps the graph full
   change({ edge: edge < view.present ? edge : null });
 }
 
-const byKey = () => graph.matches(":focus-visible"); // to read out second by second
+const byKey = () => graph.matches(":focus-visible"); // one second per press
 const step = (direction) => moveTo(end() + direction * (byKey() ? 1 : 10));
 
 const KEYS = {
@@ -47,7 +47,7 @@ graph.onfocus = () => byKey() && change({ ago: 0 });
 graph.onblur = () => change({ ago: null });
 
 const seconds = (pixels) => (pixels / graph.clientWidth) * SPAN;
-let drag = null; // where it began, and the right edge then
+let drag = null; // where it began, and the edge then
 
 graph.onpointerdown = (event) => {
   drag = { x: event.clientX, edge: end() };
@@ -59,10 +59,10 @@ graph.onpointermove = (event) => {
   change({ ago: SPAN - seconds(event.offsetX) });
 };
 graph.onlostpointercapture = () => (drag = null);
-// Where a finger was, the readout stays until a blur.
+// After a touch, the readout stays until the graph loses focus.
 graph.onpointerleave = ({ pointerType }) => pointerType === "mouse" && change({ ago: null });
 
-// A wheel that has nothing to scroll here scrolls the page.
+// At either end of the history, the wheel scrolls the page.
 graph.onwheel = (event) => {
   const before = end();
   moveTo(before + seconds(event.deltaX + event.deltaY));

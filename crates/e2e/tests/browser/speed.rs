@@ -150,7 +150,7 @@ fn formulas() -> Vec<(&'static str, &'static str, Value)> {
         ("the slope is from the earlier half to the later one",
             "slope([0, 0, 3, 3].map((h, t) => ({ t, h })))", json!(1.5)),
         ("the slope of one sample is not known", "slope([{ t: 0, h: 0 }])", json!(null)),
-        ("a look back of five seconds has six samples",
+        ("a window of five seconds has six samples",
             "lastSeconds(poll(steady, upTo(60)), 5).map((s) => s.t)",
             json!([55, 56, 57, 58, 59, 60])),
         ("an outage begins a new run",

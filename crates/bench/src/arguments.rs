@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, num::NonZeroU32, path::PathBuf};
 
 use lexopt::{Arg, Error, Parser, ValueExt};
 
@@ -12,6 +12,7 @@ bench: measures what the application promises, beside what the machine allows
   --only SECTIONS  only these, such as speed,memory; without it, all but the slow ones
   --build          the section build too
   --soak           the section soak too
+  --rounds NUMBER  how often each figure is measured [default: 3]
   --short          a few minutes: shows that it works
   --out DIR        writes bench.md and bench.json there
   --insert FILE    replaces the table in a Markdown file, between its two markers
@@ -22,6 +23,7 @@ bench: measures what the application promises, beside what the machine allows
 pub(crate) struct Arguments {
     pub(crate) help: bool,
     pub(crate) short: bool,
+    pub(crate) rounds: Option<NonZeroU32>,
     pub(crate) out: Option<PathBuf>,
     pub(crate) insert: Option<PathBuf>,
     only: Option<Vec<String>>,
@@ -38,6 +40,7 @@ impl Arguments {
                 Arg::Long("build") => read.slow.push("build"),
                 Arg::Long("soak") => read.slow.push("soak"),
                 Arg::Long("short") => read.short = true,
+                Arg::Long("rounds") => read.rounds = Some(parser.value()?.parse()?),
                 Arg::Long("out") => read.out = Some(parser.value()?.into()),
                 Arg::Long("insert") => read.insert = Some(parser.value()?.into()),
                 Arg::Short('h') | Arg::Long("help") => read.help = true,

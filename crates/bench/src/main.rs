@@ -29,6 +29,7 @@ mod turns;
 use std::{
     env,
     io::{Write, stderr, stdout},
+    num::NonZeroU32,
     process::exit,
     time::Duration,
 };
@@ -122,7 +123,7 @@ struct Effort {
 impl Effort {
     const FULL: Self = Self {
         rounds: 3,
-        window: Duration::from_secs(15),
+        window: Duration::from_secs(10),
         requests: 100,
         soak: 1_000_000,
         short: false,
@@ -157,14 +158,14 @@ fn run(arguments: &Arguments) -> Result<()> {
     }
     let mut report = Report::new()?;
     progress("building the images");
-    let bench = Bench {
-        images: Images::build()?,
-        effort: if arguments.short {
-            Effort::SHORT
-        } else {
-            Effort::FULL
-        },
+    let mut effort = if arguments.short {
+        Effort::SHORT
+    } else {
+        Effort::FULL
     };
+    effort.rounds = arguments.rounds.map_or(effort.rounds, NonZeroU32::get);
+    let images = Images::build()?;
+    let bench = Bench { images, effort };
     for section in SECTIONS.iter().filter(|section| arguments.want(section)) {
         progress(section.name);
         report.add(section.name, section.about, (section.measure)(&bench)?);

@@ -98,7 +98,8 @@ async fn a_privileged_port_is_one_line_and_exit_code_2() {
         let capability = "-net_bind_service";
         command.args(["--inh-caps", capability, "--bounding-set", capability, RNG]);
     }
-    let line = "rng: port 80 is privileged: set PORT to one above 1023, such as 8080\n";
+    let line = "rng: port 80 is privileged: set PORT to one above 1023, such as 8080, \
+                or the sysctl net.ipv4.ip_unprivileged_port_start to 0\n";
     assert_eq!(code_and_stderr(command).await, (Some(2), line.to_owned()));
 }
 

@@ -36,7 +36,9 @@ pub fn bind_error(port: u16, setting: &str, error: &io::Error) -> anyhow::Error 
             )
         }
         ErrorKind::PermissionDenied => {
-            anyhow!("port {port} is privileged: set {setting} to one above 1023, such as 8080")
+            anyhow!(
+                "port {port} is privileged: set {setting} to one above 1023, such as 8080, or the sysctl net.ipv4.ip_unprivileged_port_start to 0"
+            )
         }
         _ => anyhow!("cannot listen on port {port}: {error}"),
     }
@@ -83,7 +85,7 @@ mod tests {
             ),
             (
                 ErrorKind::PermissionDenied,
-                "port 80 is privileged: set PORT to one above 1023, such as 8080",
+                "port 80 is privileged: set PORT to one above 1023, such as 8080, or the sysctl net.ipv4.ip_unprivileged_port_start to 0",
             ),
             (
                 ErrorKind::OutOfMemory,

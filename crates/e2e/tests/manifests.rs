@@ -13,8 +13,12 @@ use std::{
 use e2e::{BUILT, SERVICES, root, yaml};
 use serde_json::{Value, json};
 
-/// The files of the kind that Compose reads.
-const COMPOSE_FILES: [&str; 2] = ["docker-compose.yml", "docker-stack.yml"];
+/// The files of the kind that Compose reads, with all services.
+const COMPOSE_FILES: [&str; 3] = [
+    "docker-compose.yml",
+    "docker-stack.yml",
+    "compose/images.yml",
+];
 
 // Fails when redis.yaml is missing, and with a sixth in docker-compose.yml.
 #[test]
@@ -28,18 +32,81 @@ fn each_way_to_run_it_has_the_same_five_services() {
 // Fails with webui's tag v0.2, and with redis:7-alpine.
 #[test]
 fn the_images_are_those_that_are_built_and_the_same_redis() {
-    let [compose, stack] = COMPOSE_FILES.map(compose);
+    let [compose, stack, images] = COMPOSE_FILES.map(compose);
     let deployments = deployments();
     let image = |name: &str| container(&deployments[name])["image"].clone();
     for name in BUILT {
         assert_eq!(image(name), format!("127.0.0.1:5000/{name}:v0.1"));
-        let of_stack = format!("${{REGISTRY-127.0.0.1:5000}}/{name}:${{TAG-latest}}");
-        assert_eq!(stack[name]["image"], of_stack);
+        let of_registry = format!("${{REGISTRY-127.0.0.1:5000}}/{name}:${{TAG-latest}}");
+        assert_eq!(stack[name]["image"], of_registry);
+        assert_eq!(images[name]["image"], of_registry);
         let build = json!({"context": ".", "dockerfile": format!("{name}/Dockerfile")});
         assert_eq!(compose[name]["build"], build);
     }
-    for services in [compose, stack] {
+    for services in [compose, stack, images] {
         assert_eq!(image("redis"), services["redis"]["image"]);
+    }
+}
+
+// Fails with a build in compose/images.yml, and when hasher is published elsewhere there.
+#[test]
+fn the_variant_with_images_is_the_compose_file_but_for_builds_and_the_volume() {
+    let mut services = compose("docker-compose.yml");
+    let images = compose("compose/images.yml");
+    for name in BUILT {
+        let service = services.get_mut(name).unwrap().as_object_mut().unwrap();
+        service.remove("build");
+        service.remove("volumes");
+        service.insert("image".to_owned(), images[name]["image"].clone());
+    }
+    assert_eq!(images, services);
+}
+
+// Fails without the line for crates/chassis, with a path that is not there, and when the page is
+// copied elsewhere.
+#[test]
+fn compose_watches_the_source_of_each_service_and_the_files_of_the_page() {
+    let services = compose("compose/watch.yml");
+    assert!(services.keys().eq(BUILT));
+    for (name, service) in services {
+        let mut rebuilt = BTreeSet::new();
+        for watch in list(&service["develop"]["watch"]) {
+            let path = text(&watch["path"]);
+            assert!(root().join(path).is_dir(), "{path}");
+            match text(&watch["action"]) {
+                "rebuild" => drop(rebuilt.insert(path)),
+                action => {
+                    assert_eq!((action, path), ("sync", "webui/files"));
+                    assert_eq!(watch["target"], "/files");
+                }
+            }
+        }
+        let source = if name == "webui" { "webui/src" } else { &name };
+        assert_eq!(rebuilt, BTreeSet::from(["crates/chassis", source]));
+    }
+}
+
+// Fails without one of the files, and with one more.
+#[test]
+fn the_kustomization_has_all_manifests_of_k8s() {
+    let kustomization = yaml::parse(&read("kustomization.yaml")).remove(0);
+    let resources: BTreeSet<_> = list(&kustomization["resources"]).map(text).collect();
+    let files = fs::read_dir(root().join("k8s")).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let manifests: BTreeSet<_> = names
+        .filter(|name| name.ends_with(".yaml"))
+        .map(|name| format!("k8s/{name}"))
+        .collect();
+    assert!(resources.iter().eq(&manifests), "{resources:?}");
+}
+
+// Fails with a namespace in the metadata of one of them.
+#[test]
+fn no_manifest_names_a_namespace() {
+    for directory in ["k8s", "k8s/ingress", "k8s/policies"] {
+        for object in objects(directory) {
+            assert!(object["metadata"]["namespace"].is_null(), "{object}");
+        }
     }
 }
 
@@ -193,7 +260,7 @@ fn each_container_asks_for_what_it_needs_and_its_memory_has_a_limit() {
 // rng), when a policy selects another pod, and when a port is another.
 #[test]
 fn the_network_policies_admit_the_arrows_of_the_diagram_and_no_others() {
-    let policies = of_kind("k8s/network-policies", "NetworkPolicy");
+    let policies = by_name(objects_of("k8s/policies/diagram.yaml"));
     assert!(policies.keys().eq(SERVICES));
     let services = of_kind("k8s", "Service");
     let port_of = |app: &str| json!([{"port": services[app]["spec"]["ports"][0]["port"]}]);
@@ -229,6 +296,52 @@ fn the_network_policies_admit_the_arrows_of_the_diagram_and_no_others() {
     arrows.retain(|(from, _)| *from != "user");
     assert_eq!(egress, arrows);
     assert_eq!(resolving, arrows.iter().map(|(from, _)| *from).collect());
+}
+
+// Fails without the policy for webui, with a selector in the rule for the namespace, with one that
+// selects namespaces, and when a policy also restricts what pods send.
+#[test]
+fn the_policies_of_the_course_deny_other_namespaces_and_admit_all_to_webui() {
+    let policies = by_name(objects_of("k8s/policies/namespace.yaml"));
+    let spec =
+        |pods, rule| json!({"podSelector": pods, "policyTypes": ["Ingress"], "ingress": [rule]});
+    let from_within = json!({"from": [{"podSelector": {}}]});
+    let expected = [
+        ("allow-webui", spec(selector("webui"), json!({}))),
+        ("deny-from-other-namespaces", spec(json!({}), from_within)),
+    ];
+    assert_eq!(policies.len(), expected.len());
+    for (name, spec) in expected {
+        assert_eq!(policies[name]["kind"], "NetworkPolicy");
+        assert_eq!(policies[name]["spec"], spec, "{name}");
+    }
+}
+
+// Fails when a host leads elsewhere, with a port that the Service does not have, and without the
+// group that is left of the path.
+#[test]
+fn the_ingresses_lead_to_the_services_that_they_are_named_after() {
+    let ingresses = of_kind("k8s/ingress", "Ingress");
+    let services = of_kind("k8s", "Service");
+    let backend = |service: &str| {
+        let port = &services[service]["spec"]["ports"][0]["port"];
+        json!({"service": {"name": service, "port": {"number": port}}})
+    };
+    let mut hosts = BTreeSet::new();
+    for rule in list(&ingresses["dockercoins"]["spec"]["rules"]) {
+        let service = text(&rule["host"]).strip_suffix(".localhost").unwrap();
+        let path = json!([{"path": "/", "pathType": "Prefix", "backend": backend(service)}]);
+        assert_eq!(rule["http"]["paths"], path);
+        hosts.insert(service);
+    }
+    assert_eq!(hosts, BTreeSet::from(["hasher", "rng", "webui"]));
+
+    let below = &ingresses["dockercoins-path"];
+    let rewrite = json!({"nginx.ingress.kubernetes.io/rewrite-target": "/$1"});
+    assert_eq!(below["metadata"]["annotations"], rewrite);
+    let path = &below["spec"]["rules"][0]["http"]["paths"][0];
+    assert_eq!(path["path"], "/dockercoins/(.*)");
+    assert_eq!(path["backend"], backend("webui"));
 }
 
 /// The peers of a rule, by label; `None` if it admits all.
@@ -297,16 +410,30 @@ fn container(deployment: &Value) -> &Value {
 
 /// The objects of a kind in the manifests of a directory, by name.
 fn of_kind(directory: &str, kind: &str) -> BTreeMap<String, Value> {
-    let files = fs::read_dir(root().join(directory)).unwrap();
-    let paths = files.map(|file| file.unwrap().path());
-    let texts = paths
-        .filter(|path| path.extension() == Some("yaml".as_ref()))
-        .map(fs::read_to_string);
-    let objects = texts.flat_map(|text| yaml::parse(&text.unwrap()));
+    let mut objects = objects(directory);
+    objects.retain(|object| object["kind"] == kind);
+    by_name(objects)
+}
+
+fn by_name(objects: Vec<Value>) -> BTreeMap<String, Value> {
     objects
-        .filter(|object| object["kind"] == kind)
+        .into_iter()
         .map(|object| (text(&object["metadata"]["name"]).to_owned(), object))
         .collect()
+}
+
+/// The objects in the manifests of a directory.
+fn objects(directory: &str) -> Vec<Value> {
+    let files = fs::read_dir(root().join(directory)).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    names
+        .filter(|name| name.ends_with(".yaml"))
+        .flat_map(|name| objects_of(&format!("{directory}/{name}")))
+        .collect()
+}
+
+fn objects_of(file: &str) -> Vec<Value> {
+    yaml::parse(&read(file))
 }
 
 /// The services of a Compose file, by name.

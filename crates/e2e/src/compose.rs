@@ -1,6 +1,12 @@
 //! The application under Compose, as a project of the test's own beside any that is running.
 
-use std::{env, fs, path::PathBuf, process::Command, sync::LazyLock, time::Duration};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::LazyLock,
+    time::Duration,
+};
 
 use crate::{
     BUILT, Running, Webui, cleanup::Cleanup, command::lines, get, inspect, log, run, sh, shell,
@@ -54,8 +60,7 @@ impl Project {
         let path = directory.display();
         let remove = format!("remove_labelled {label}; remove_images {REGISTRY}/{name}");
         let cleanup = Cleanup::new(&format!("{remove}; rm -rf '{path}'"));
-        let copy = "tar --exclude ./target --exclude ./.git -c .";
-        sh!("mkdir '{path}' && {copy} | tar -C '{path}' -x");
+        copy_repository(&directory);
         let project = Self {
             name,
             directory,
@@ -111,6 +116,17 @@ impl Project {
         command
     }
 
+    /// A block of commands of a lab: `docker-compose` is the Compose that the tests use, `$REGISTRY`
+    /// and `$TAG` are those of the images.
+    pub fn lab(&self, block: &str) -> Command {
+        let compose = format!("{COMPOSE} ");
+        let block = block.replace("docker-compose ", &compose);
+        let mut command = shell(format!("set -e\n{block}"));
+        command.current_dir(&self.directory);
+        command.env("REGISTRY", &self.registry).env("TAG", TAG);
+        command
+    }
+
     /// Runs a command of Compose and returns what it printed.
     #[track_caller]
     pub fn compose(&self, arguments: &str) -> String {
@@ -143,12 +159,17 @@ impl Project {
         url
     }
 
-    /// Builds a service from the directory, under a name of its own since the images belong to all
-    /// tests, starts it, and waits as `scale` does.
+    /// Gives an image of its own to a service that a test builds: the others belong to all tests.
     #[track_caller]
-    pub fn rebuild(&self, service: &str) {
+    pub fn own_image(&self, service: &str) {
         let own = format!("{REGISTRY}/{}/{service}:{TAG}", self.name);
         self.edit(&self.image(service), &own);
+    }
+
+    /// Builds a service from the directory, starts it, and waits as `scale` does.
+    #[track_caller]
+    pub fn rebuild(&self, service: &str) {
+        self.own_image(service);
         self.compose(&format!("up -d --build {service}"));
         self.until_all_work();
     }
@@ -202,6 +223,14 @@ impl Project {
         let exited_with_0 = |state: &String| state.ends_with(" exited 0");
         assert!(states.iter().all(exited_with_0), "{states:#?}");
     }
+}
+
+/// Copies the repository, without what Git and Cargo add to it, into a new directory.
+#[track_caller]
+pub(crate) fn copy_repository(directory: &Path) {
+    let copy = "tar --exclude ./target --exclude ./.git -c .";
+    let path = directory.display();
+    sh!("mkdir '{path}' && {copy} | tar -C '{path}' -x");
 }
 
 /// The registry part of the names of the images that all tests of the process share, once built.

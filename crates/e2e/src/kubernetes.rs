@@ -1,20 +1,22 @@
 //! The application on Kubernetes, in a namespace of the test's own.
 
-use std::{env, process::Command, sync::LazyLock, time::Duration};
+use std::{env, path::PathBuf, process::Command, sync::LazyLock, time::Duration};
 
 use serde_json::Value;
 
 use crate::{
     BUILT, Running, Webui,
     cleanup::Cleanup,
-    compose::{TAG, registry},
+    compose::{TAG, copy_repository, registry},
     run, sh, shell, unique,
 };
 
-/// A namespace of the cluster that `KUBECONFIG` names, under the Pod Security Standard `restricted`,
-/// with no application in it yet. Dropping it removes all that is in it.
+/// A namespace of the cluster that `KUBECONFIG` names, with no application in it yet, and a copy of
+/// the repository, which a lab may edit. Dropping it removes both.
 pub struct Namespace {
-    name: String,
+    /// Its name, which is that of the copy's directory too.
+    pub name: String,
+    directory: PathBuf,
     /// The file; a copy of the cluster's, in which this namespace is the default, as in the labs.
     kubeconfig: String,
     /// Lets a client without certificates talk to the cluster.
@@ -23,9 +25,21 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// A namespace, with the images of the repository ready for its cluster.
+    /// A namespace under the Pod Security Standard `restricted`.
     #[track_caller]
     pub fn new(name: &str) -> Self {
+        let namespace = Self::unrestricted(name);
+        let label = "pod-security.kubernetes.io/enforce=restricted";
+        namespace.sh(&format!(
+            "kubectl label namespace {} {label}",
+            namespace.name
+        ));
+        namespace
+    }
+
+    /// A namespace that admits all pods, with the images of the repository ready for its cluster.
+    #[track_caller]
+    pub fn unrestricted(name: &str) -> Self {
         /// Once for all namespaces of the process.
         static LOADED: LazyLock<()> = LazyLock::new(|| {
             for service in BUILT {
@@ -36,31 +50,35 @@ impl Namespace {
         assert!(!cluster.is_empty(), "KUBECONFIG does not name a cluster");
         LazyLock::force(&LOADED);
         let name = unique(name);
-        let kubeconfig = format!("{}/{name}.kubeconfig", env::temp_dir().display());
+        let directory = env::temp_dir().join(&name);
+        let path = directory.display();
+        let kubeconfig = format!("{path}.kubeconfig");
         let delete = format!("kubectl delete namespace {name} --ignore-not-found --wait=false");
-        let cleanup = Cleanup::new(&format!("{delete}; rm -f {kubeconfig}"));
+        let cleanup = Cleanup::new(&format!("{delete}; rm -rf {path} {kubeconfig}"));
+        copy_repository(&directory);
         // It contains keys: only the owner may read it.
         sh!(
             "umask 077 && kubectl config view --raw --flatten --minify >{kubeconfig} &&
              export KUBECONFIG={kubeconfig} &&
              kubectl config set-context --current --namespace={name} &&
-             kubectl create namespace {name} &&
-             kubectl label namespace {name} pod-security.kubernetes.io/enforce=restricted"
+             kubectl create namespace {name}"
         );
         let proxy = Running::start(shell("exec kubectl proxy --port=0"));
         proxy.until(Duration::from_secs(10), |printed| printed.ends_with('\n'));
         Self {
             name,
+            directory,
             kubeconfig,
             proxy,
             _cleanup: cleanup,
         }
     }
 
-    /// A line for a shell at the root of the repository. `kubectl` acts on this namespace,
-    /// `$REGISTRY` and `$TAG` are those of the images.
+    /// A line for a shell at the root of the copy. `kubectl` acts on this namespace, `$REGISTRY` and
+    /// `$TAG` are those of the images.
     pub fn command(&self, line: &str) -> Command {
-        let mut shell = shell(line);
+        let mut shell = shell(format!("set -e\n{line}"));
+        shell.current_dir(&self.directory);
         shell.env("KUBECONFIG", &self.kubeconfig);
         shell.env("REGISTRY", registry()).env("TAG", TAG);
         shell
@@ -76,7 +94,7 @@ impl Namespace {
     /// another registry and tag, and waits until all is up.
     #[track_caller]
     pub fn apply(&self) {
-        let documented = "grep -hrs '[$]REGISTRY.*kubectl apply' README.md docs";
+        let documented = "grep -hrs '^sed .*[$]REGISTRY.*kubectl apply' README.md docs";
         let eval = "[ \"$command\" ] && eval \"$command\"";
         self.sh(&format!("command=$({documented}); {eval}"));
         self.sh("kubectl wait --for=condition=Available --timeout=2m deployment --all");

@@ -15,6 +15,7 @@ mod cleanup;
 mod command;
 mod compose;
 mod kubernetes;
+pub mod lab;
 pub mod log;
 mod swarm;
 mod webui;

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    process::Command,
     sync::{LazyLock, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -11,7 +12,7 @@ use crate::{
     cleanup::Cleanup,
     command::lines,
     compose::{TAG, registry},
-    inspect, root, sh, unique, until,
+    inspect, root, run, sh, shell, unique, until,
 };
 
 /// A stack is up within that on a slow machine.
@@ -19,21 +20,22 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A stack. Dropping it removes it, and the swarm if there was none and no other container runs.
 pub struct Stack {
-    name: String,
+    /// Its name, which the names of its services begin with.
+    pub name: String,
     _cleanup: Cleanup,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Stack {
+    /// The label of what belongs to a stack.
+    pub const LABEL: &str = "com.docker.stack.namespace";
+
     /// Deploys the stack file of the repository with these variables, such as `RNG_MODE=replicated`,
     /// once no other stack of the process is there any more, and waits until all of its tasks run.
     #[track_caller]
     pub fn deploy(name: &str, variables: &str) -> Self {
-        static TURN: Mutex<()> = Mutex::new(());
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = unique(name);
-        let remove = format!("docker stack rm {name}; remove_labelled {STACK}={name}");
-        let cleanup = join_swarm(&remove);
+        let stack = Self::nothing(name);
+        let name = &stack.name;
         let variables = format!("REGISTRY={} TAG={TAG} {variables}", registry());
         let deploy = "docker stack deploy --resolve-image never --compose-file -";
         let file = stack_file();
@@ -42,18 +44,76 @@ impl Stack {
         for complaint in ["unsupported", "ignor", "deprecated", "warn"] {
             assert!(!printed.to_lowercase().contains(complaint), "{printed}");
         }
-        let stack = Self {
-            name,
-            _cleanup: cleanup,
-            _turn: turn,
-        };
         until(START_TIMEOUT, || stack.is_up());
         stack
     }
 
+    /// A stack without services, on a swarm.
+    fn nothing(name: &str) -> Self {
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = unique(name);
+        let label = format!("{}={name}", Self::LABEL);
+        let remove = format!("docker stack rm {name}; remove_labelled {label}");
+        let cleanup = join_swarm(&remove);
+        Self {
+            name,
+            _cleanup: cleanup,
+            _turn: turn,
+        }
+    }
+
+    /// Services that a block of commands of a lab creates, on the network `dockercoins` and published
+    /// on port 8000, but for their names: each is that of the service in a stack, with the other as an
+    /// alias. Waits until all of their tasks run.
+    #[track_caller]
+    pub fn create(name: &str, commands: &str) -> Self {
+        let stack = Self::nothing(name);
+        let name = &stack.name;
+        let label = format!("--label {}={name}", Self::LABEL);
+        let (mode, port) = if *VIRTUAL_IPS {
+            ("vip", "target=80")
+        } else {
+            ("dnsrr", "target=80,mode=host")
+        };
+        let network = format!("network create {label} --driver overlay {name}");
+        let mut commands = commands
+            .replace("network create --driver overlay dockercoins", &network)
+            .replace(
+                "--publish-add 8000:80 ",
+                &format!("--publish-add {port} {name}_"),
+            )
+            .replace(
+                "docker service update",
+                "docker service update --no-resolve-image",
+            );
+        for service in SERVICES {
+            let create = format!("docker service create --network dockercoins --name {service}");
+            let on = format!("--network name={name},alias={service} --name {name}_{service}");
+            let options = format!("{label} --no-resolve-image --endpoint-mode {mode}");
+            let replaced =
+                commands.replace(&create, &format!("docker service create {options} {on}"));
+            assert_ne!(replaced, commands, "no {service} in {commands}");
+            commands = replaced;
+        }
+        run(stack.lab(&commands));
+        until(START_TIMEOUT, || stack.is_up());
+        stack
+    }
+
+    /// A block of commands of a lab: the stack `dockercoins` is this one, `$REGISTRY` and `$TAG` are
+    /// those of the images.
+    pub fn lab(&self, block: &str) -> Command {
+        let name = format!("{}_", self.name);
+        let block = block.replace("dockercoins_", &name);
+        let mut command = shell(format!("set -e\n{block}"));
+        command.env("REGISTRY", registry()).env("TAG", TAG);
+        command
+    }
+
     /// Whether all tasks of all services run, and are healthy.
     fn is_up(&self) -> bool {
-        let filter = format!("--filter label={STACK}={}", self.name);
+        let filter = format!("--filter label={}={}", Self::LABEL, self.name);
         let replicas = "docker service ls --format '{{.Replicas}}'";
         let all_run = r"grep -cE '^([1-9][0-9]*)/\1( |$)' || true";
         sh!("{replicas} {filter} | {all_run}") == SERVICES.len().to_string()
@@ -114,9 +174,6 @@ impl Stack {
         Webui { url }
     }
 }
-
-/// The label of what belongs to a stack.
-const STACK: &str = "com.docker.stack.namespace";
 
 /// The stack file of the repository, but for the published port, which the engine chooses, so that
 /// it does not collide with a running demo.

@@ -7,8 +7,8 @@ use std::{
 };
 
 use e2e::{
-    BUILT, COMPOSE, Project, Running, SERVICES, Webui, browser::Page, get, inspect, log, registry,
-    root, sh, try_run, until, yaml,
+    BUILT, COMPOSE, Project, Running, SERVICES, Webui, browser::Page, get, inspect, lab, log,
+    registry, root, run, sh, try_run, until, yaml,
 };
 use serde_json::Value;
 
@@ -529,6 +529,81 @@ fn c23_one_service_can_be_built_and_run_by_itself() {
     until(SOON, || get(&url).is_ok());
     let index = get(&url).unwrap();
     assert!(index.starts_with("RNG running on "), "{index}");
+}
+
+/// "This file takes the images from a registry: `$REGISTRY` and `$TAG` say which."
+// Fails with a build in the file, with a tag that is ignored, and without webui's port.
+#[test]
+#[ignore = "needs a Docker engine"]
+fn c24_a_file_with_images_from_a_registry_builds_nothing() {
+    let project = Project::new("c24");
+    for port in ["8000", "8001", "8002"] {
+        let (published, any) = (format!("\"{port}:80\""), "\"127.0.0.1::80\"");
+        project.edit_file("compose/images.yml", &published, any);
+    }
+    let [block] = lab::blocks("C24");
+    let without_export = block.replace("export REGISTRY=127.0.0.1:5000 TAG=v0.1\n", "");
+    let printed = run(project.lab(&without_export)).to_lowercase();
+    for complaint in ["build", "warn", "compil"] {
+        assert!(!printed.contains(complaint), "{printed}");
+    }
+    for service in BUILT {
+        let images = inspect(&project.containers(service), "{{.Config.Image}}");
+        assert_eq!(images, [project.image(service)]);
+    }
+    let webui = project.webui();
+    webui.until_hashes(SOON, 4);
+    let sample = || webui.speed(LONG) / WORKER_SPEED;
+    measure("C24, of the limit", sample, |speed| {
+        (0.9..1.03).contains(speed)
+    });
+}
+
+/// "A one-line `sed` changes a size: a text in the legend of the graph is bigger."
+// Fails when the size is also elsewhere, and when the image has the page that it had.
+#[test]
+#[ignore = "needs a Docker engine and curl, and builds an image"]
+fn c25_a_sed_on_a_size_makes_the_legend_bigger() {
+    let project = Project::new("c25");
+    // The page is that of the image: an engine that is elsewhere has no volume.
+    project.edit("    volumes:\n      - \"./webui/files:/files:ro\"\n", "");
+    let legend = |size| format!("<div id=\"legend\" data-size=\"{size}\">");
+    let page = |url: &str| sh!("curl -sSfL {url}/");
+    let before = project.up("webui");
+    assert!(page(&before).contains(&legend("15px")));
+    project.own_image("webui");
+    let [edit, _] = lab::blocks("C25");
+    run(project.lab(&edit));
+    let after = project.up("webui");
+    assert!(page(&after).contains(&legend("50px")));
+}
+
+/// "Compose watches the source: save a file, and it is deployed."
+// Fails without the path of worker, and when the page is copied elsewhere.
+#[test]
+#[ignore = "needs a Docker engine, Compose 2.24 and curl, and builds an image"]
+fn watch_rebuilds_a_service_and_copies_the_files_of_the_page() {
+    if sh!("{COMPOSE} version").contains(" 1.") {
+        println!("Compose 1 does not watch");
+        return;
+    }
+    let project = Project::new("watch");
+    project.own_image("worker");
+    let [watch, edit] = lab::blocks("Watch");
+    let watching = Running::start(project.lab(&format!("exec {watch}")));
+    watching.until(START_TIMEOUT, |printed| printed.contains("atch enabled"));
+    let webui = project.webui();
+    webui.until_speed(SOON, 0.9 * WORKER_SPEED);
+
+    run(project.lab(&edit));
+    let page = || sh!("curl -sSfL {}/", webui.url);
+    let after = until(SOON, || page().contains("<h1>Our coins</h1>"));
+    println!("Watch: the page after {after:.1?}");
+    // A unit takes 0.7 s instead of 0.3 s.
+    let expected = WORKER_SPEED * 0.3 / 0.7;
+    let is_slower = || (0.7..1.2).contains(&(webui.speed(Duration::from_secs(6)) / expected));
+    let after = until(Duration::from_secs(240), is_slower);
+    println!("Watch: the worker after {after:.1?}");
 }
 
 /// The services of the repository's own file, as Compose reads it.

@@ -6,6 +6,12 @@
 //! others than the engine gets them by the command `LOAD_IMAGE`, run with the name of each, such as
 //! `LOAD_IMAGE="kind load docker-image"`.
 
+mod access;
+mod by_hand;
+mod packages;
+mod probes;
+mod rollouts;
+
 use std::time::Duration;
 
 use e2e::{HTTP_SERVICES, Namespace, SERVICES, Webui, log, sh, try_run, until};
@@ -182,7 +188,10 @@ fn k5_a_rollout_slows_down_one_without_an_image_stalls_and_undo_mends_it() {
 
 /// The application with so many workers.
 fn start(name: &str, workers: usize) -> Namespace {
-    let namespace = Namespace::new(name);
+    start_in(Namespace::new(name), workers)
+}
+
+fn start_in(namespace: Namespace, workers: usize) -> Namespace {
     namespace.apply();
     namespace.scale(workers);
     namespace
@@ -196,6 +205,33 @@ fn assert_speed(webui: &Webui, expected: f64) -> f64 {
     println!("{speed:.2} hashes/second, {ratio:.3} of {expected:.2}");
     assert!((0.85..1.03).contains(&ratio), "{ratio:.3} of {expected:.2}");
     speed
+}
+
+/// Asserts that the speed is about the expected one: a sample that is shorter, for steps that are
+/// large.
+#[track_caller]
+fn assert_step(webui: &Webui, expected: f64) {
+    let speed = webui.speed(Duration::from_secs(15));
+    let ratio = speed / expected;
+    println!("{speed:.2} hashes/second, {ratio:.3} of {expected:.2}");
+    assert!((0.7..1.2).contains(&ratio), "{ratio:.3} of {expected:.2}");
+}
+
+/// A block with URLs of `ClusterIP`s. Where those cannot be reached, as outside of a cluster whose
+/// nodes are containers, they are replaced by those of the API server.
+fn reachable(namespace: &Namespace, block: &str) -> String {
+    let [before, after] = [
+        "http://$(kubectl get service ",
+        " -o jsonpath={.spec.clusterIP})",
+    ];
+    assert!(block.contains(before) && block.contains(after), "{block}");
+    let curl = format!("curl -sm 5 {before}hasher{after}");
+    if try_run(namespace.command(&curl)).is_ok() {
+        return block.to_owned();
+    }
+    let url = namespace.url("services/SERVICE");
+    let (beginning, end) = url.split_once("SERVICE").unwrap();
+    block.replace(before, beginning).replace(after, end)
 }
 
 /// The only pod of a service, as `pods/<name>`; its container was never started again.

@@ -4,9 +4,12 @@
 //! The names of the services lead to virtual IPs, as in a class. Those need IPVS: where the kernel
 //! has none, the stack is deployed with `endpoint_mode: dnsrr`, and the tests say so.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
-use e2e::{SERVICES, Stack, VIRTUAL_IPS, get, inspect, sh, until};
+use e2e::{Running, SERVICES, Stack, VIRTUAL_IPS, get, inspect, lab, run, sh, until};
 
 use crate::{LONG, RNG_SPEED};
 
@@ -146,6 +149,108 @@ fn s4_more_replicas_of_rng_lift_the_speed_above_ten_with_no_worker_restarted() {
     assert!(one / RNG_SPEED < 1.1, "{one}");
     assert!(three / one > 1.5, "one rng {one}, three {three}");
     assert_eq!(started(), workers);
+}
+
+/// "Seven hashers, updated one by one, then two by two; then roll back an update of webui."
+// Fails with `parallelism: 2` in the stack file, and without `order: start-first`.
+#[test]
+#[ignore = "needs a Docker engine"]
+fn s5_an_update_replaces_as_many_tasks_at_a_time_as_it_is_told() {
+    let stack = deploy("s5", "");
+    let webui = stack.webui();
+    let [hasher, rollback] = lab::blocks("S5");
+    let lines: Vec<_> = hasher.lines().collect();
+    let &[scale, one_by_one, parallelism, two_by_two] = &lines[..] else {
+        panic!("{hasher}");
+    };
+    run(stack.lab(scale));
+    for (before, update, at_a_time) in [("", one_by_one, 1), (parallelism, two_by_two, 2)] {
+        run(stack.lab(before));
+        let old = stack.containers("hasher");
+        assert_eq!(old.len(), 7);
+        let (start, hashes) = (Instant::now(), webui.hashes());
+        // A new task is not healthy for two seconds.
+        let name = stack.service("hasher");
+        let label = format!("label=com.docker.swarm.service.name={name}");
+        let mut most = 0;
+        let update = Running::start(stack.lab(&format!("exec {update}")));
+        until(UPDATE_TIMEOUT, || {
+            let starting = sh!("docker ps -q --filter {label} --filter health=starting | wc -l");
+            most = starting.parse().unwrap_or(0).max(most);
+            update.printed().contains("converged")
+        });
+        let made = f64::from(u32::try_from(webui.hashes() - hashes).unwrap());
+        let speed = made / start.elapsed().as_secs_f64();
+        println!("at most {most} at a time, {speed:.2} hashes/s meanwhile");
+        assert_eq!(most, at_a_time);
+        assert!(speed / RNG_SPEED > 0.5, "{speed}");
+        let new = stack.containers("hasher");
+        assert_eq!(new.len(), 7);
+        assert!(
+            !new.iter().any(|id| old.contains(id)),
+            "{old:?}, then {new:?}"
+        );
+    }
+
+    let env = || stack.inspect("webui", "{{.Spec.TaskTemplate.ContainerSpec.Env}}");
+    let before = env();
+    run(stack.lab(&rollback));
+    assert_eq!(stack.update_state("webui"), "rollback_completed");
+    assert_eq!(env(), before);
+    webui.until_hashes(UPDATE_TIMEOUT, 0);
+}
+
+/// "A service on the same network resolves `rng` and `tasks.rng`. Without workers, nobody asks for
+/// anything but health."
+// Fails when the stack has no network of its own, and when the health checks are logged.
+#[test]
+#[ignore = "needs a Docker engine"]
+fn s6_names_resolve_on_the_network_and_without_workers_it_is_quiet() {
+    let stack = deploy("s6", "");
+    let [look, restore] = lab::blocks("S6");
+    let create = "docker service create ";
+    let label = format!(
+        "{create}--no-resolve-image --label {}={} ",
+        Stack::LABEL,
+        stack.name
+    );
+    let printed = run(stack.lab(&look.replace(create, &label)));
+    for name in ["rng", "tasks.rng"] {
+        let mut lines = printed.lines();
+        let resolved = lines.any(|line| line.split_whitespace().nth(1) == Some(name));
+        assert!(resolved, "{name}: {printed}");
+    }
+    until(UPDATE_TIMEOUT, || stack.containers("worker").is_empty());
+    let lines = || ["rng", "hasher"].map(|service| logged(&stack, service));
+    let before = lines();
+    sleep(Duration::from_secs(5));
+    assert_eq!(lines(), before, "somebody still asks");
+
+    run(stack.lab(&restore));
+    stack.webui().until_speed(UPDATE_TIMEOUT, 0.75 * RNG_SPEED);
+    assert!(lines() > before);
+}
+
+/// How many lines the containers of a service have logged.
+fn logged(stack: &Stack, service: &str) -> usize {
+    let containers = stack.containers(service).join(" ");
+    sh!("for id in {containers}; do docker logs $id; done")
+        .lines()
+        .count()
+}
+
+/// "`docker service create` by hand, five times, on one network: it works, and peaks at ten."
+// Fails when worker looks up `rng.dockercoins`, by RNG_URL.
+#[test]
+#[ignore = "needs a Docker engine"]
+fn s7_five_services_by_hand_make_ten_hashes_a_second() {
+    let [create, _] = lab::blocks("S7");
+    let stack = Stack::create("s7", &create);
+    let webui = stack.webui();
+    webui.until_speed(UPDATE_TIMEOUT, 0.75 * RNG_SPEED);
+    let speed = webui.speed(Duration::from_secs(15));
+    println!("ten workers: {speed:.2} hashes/s");
+    assert!((0.8..1.05).contains(&(speed / RNG_SPEED)), "{speed}");
 }
 
 /// A stack at full speed: all workers have found all services.

@@ -91,12 +91,7 @@ fn compose_watches_the_source_of_each_service_and_the_files_of_the_page() {
 fn the_kustomization_has_all_manifests_of_k8s() {
     let kustomization = yaml::parse(&read("kustomization.yaml")).remove(0);
     let resources: BTreeSet<_> = list(&kustomization["resources"]).map(text).collect();
-    let files = fs::read_dir(root().join("k8s")).unwrap();
-    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
-    let manifests: BTreeSet<_> = names
-        .filter(|name| name.ends_with(".yaml"))
-        .map(|name| format!("k8s/{name}"))
-        .collect();
+    let manifests: BTreeSet<_> = manifests("k8s").collect();
     assert!(resources.iter().eq(&manifests), "{resources:?}");
 }
 
@@ -424,12 +419,17 @@ fn by_name(objects: Vec<Value>) -> BTreeMap<String, Value> {
 
 /// The objects in the manifests of a directory.
 fn objects(directory: &str) -> Vec<Value> {
+    manifests(directory)
+        .flat_map(|file| objects_of(&file))
+        .collect()
+}
+
+/// The files of a directory, without those below it.
+fn manifests(directory: &str) -> impl Iterator<Item = String> {
     let files = fs::read_dir(root().join(directory)).unwrap();
     let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
-    names
-        .filter(|name| name.ends_with(".yaml"))
-        .flat_map(|name| objects_of(&format!("{directory}/{name}")))
-        .collect()
+    let paths = names.map(move |name| format!("{directory}/{name}"));
+    paths.filter(|path| root().join(path).is_file())
 }
 
 fn objects_of(file: &str) -> Vec<Value> {

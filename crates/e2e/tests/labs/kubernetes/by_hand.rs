@@ -5,7 +5,7 @@ use std::time::Duration;
 use e2e::{Namespace, lab, log, try_run, until};
 
 use super::{SOON, assert_speed, assert_step, reachable, start, start_in};
-use crate::{RNG_SPEED, WORKER_SPEED};
+use crate::{LONG, RNG_SPEED, WORKER_SPEED};
 
 /// "No YAML: `kubectl create deployment` five times. rng is fine, worker complains. Then `kubectl
 /// expose`, and within ten seconds it works."
@@ -63,7 +63,7 @@ fn k7_more_workers_are_faster_until_rng_takes_700_ms() {
     assert_speed(&webui, RNG_SPEED);
 }
 
-/// "Change `kind:` to DaemonSet: there are fields that it does not have. Without them there are two
+/// "Change `kind:` to `DaemonSet`: there are fields that it does not have. Without them there are two
 /// rngs, behind one Service."
 // Fails with the label app=random in the DaemonSet.
 #[test]
@@ -83,6 +83,7 @@ fn k8_a_daemon_set_beside_the_deployment_lifts_the_speed_above_ten() {
         assert_eq!(namespace.get(&format!("{kind} -l app=rng")).len(), 1);
     }
     webui.until_speed(SOON, 1.3 * RNG_SPEED);
+    println!("two rngs: {:.2} hashes/second", webui.speed(LONG));
 }
 
 /// "A label for all pods, and in the selector of the Service: nothing changes. Take it from one pod:
@@ -93,9 +94,8 @@ fn k8_a_daemon_set_beside_the_deployment_lifts_the_speed_above_ten() {
 fn k9_a_pod_without_the_label_gets_no_requests() {
     let namespace = start_in(Namespace::unrestricted("k9"), 10);
     let webui = namespace.webui();
-    let [_, create] = lab::blocks("K8");
-    // The file is made by the block that is refused.
-    let [cast, _] = lab::blocks("K8");
+    // The block that is refused makes the file.
+    let [cast, create] = lab::blocks("K8");
     try_run(namespace.command(&cast)).unwrap_err();
     namespace.sh(&create);
     webui.until_speed(SOON, 1.3 * RNG_SPEED);
@@ -110,7 +110,9 @@ fn k9_a_pod_without_the_label_gets_no_requests() {
     let &[.., before, after] = &lines[..] else {
         panic!("{printed}");
     };
-    assert!(before.contains(log::RNG_ACCESS), "{printed}");
+    // With two rngs a request may have waited for another one or two.
+    let access = log::RNG_ACCESS.trim_end_matches("0.1");
+    assert!(before.contains(access), "{printed}");
     assert_eq!(before, after, "it still gets requests");
     assert_step(&webui, RNG_SPEED);
 

@@ -4,7 +4,7 @@ use e2e::{Namespace, SERVICES, Webui, lab, try_run, until};
 use serde_json::{Value, json};
 
 use super::SOON;
-use crate::{RNG_SPEED, WORKER_SPEED};
+use crate::{LONG, RNG_SPEED, WORKER_SPEED};
 
 /// "`helm create`, copy the manifests into it, `helm install`. A second release in the same namespace
 /// is refused."
@@ -54,6 +54,7 @@ fn k18_one_generic_chart_installs_all_five() {
     namespace.sh(&ours);
     let webui = until_it_works(&namespace);
     webui.until_speed(SOON, 1.3 * RNG_SPEED);
+    println!("two rngs: {:.2} hashes/second", webui.speed(LONG));
     namespace.sh(&end);
 }
 

@@ -86,6 +86,18 @@ fn compose_watches_the_source_of_each_service_and_the_files_of_the_page() {
     }
 }
 
+// Fails without a service in the list, and with another registry.
+#[test]
+fn tilt_builds_the_images_of_the_manifests() {
+    let tiltfile = read("Tiltfile");
+    let (_, rest) = tiltfile.split_once("services = [").unwrap();
+    let (services, rest) = rest.split_once(']').unwrap();
+    let services = services.split(", ").map(|name| name.trim_matches('\''));
+    assert_eq!(services.collect::<BTreeSet<_>>(), BUILT.into());
+    assert!(rest.contains("'127.0.0.1:5000/' + service, '.'"), "{rest}");
+    assert!(rest.contains("dockerfile=service + '/Dockerfile'"), "{rest}");
+}
+
 // Fails without one of the files, and with one more.
 #[test]
 fn the_kustomization_has_all_manifests_of_k8s() {

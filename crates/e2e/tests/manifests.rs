@@ -95,7 +95,10 @@ fn tilt_builds_the_images_of_the_manifests() {
     let services = services.split(", ").map(|name| name.trim_matches('\''));
     assert_eq!(services.collect::<BTreeSet<_>>(), BUILT.into());
     assert!(rest.contains("'127.0.0.1:5000/' + service, '.'"), "{rest}");
-    assert!(rest.contains("dockerfile=service + '/Dockerfile'"), "{rest}");
+    assert!(
+        rest.contains("dockerfile=service + '/Dockerfile'"),
+        "{rest}"
+    );
 }
 
 // Fails without one of the files, and with one more.
@@ -143,11 +146,13 @@ fn each_service_is_reached_where_its_program_listens_and_worker_nowhere() {
     for (name, deployment) in deployments() {
         let exposed = dockerfile(&name, "EXPOSE").map(|port| port.parse().unwrap());
         let port: Option<u16> = exposed.or((name == "redis").then_some(6379));
-        let ports = |key: &str| port.map(|port| json!([{ key: port }]));
         let of_container = container(&deployment).get("ports");
-        assert_eq!(of_container, ports("containerPort").as_ref(), "{name}");
+        let ports = port.map(|port| json!([{"containerPort": port}]));
+        assert_eq!(of_container, ports.as_ref(), "{name}");
         let of_service = services.get(&name).map(|service| &service["spec"]["ports"]);
-        assert_eq!(of_service, ports("port").as_ref(), "{name}");
+        // With the protocol, server-side apply works on Kubernetes 1.20 too.
+        let ports = port.map(|port| json!([{"port": port, "protocol": "TCP"}]));
+        assert_eq!(of_service, ports.as_ref(), "{name}");
         for file in COMPOSE_FILES {
             for published in list(&compose(file)[&name]["ports"]) {
                 let (_, target) = published.as_str().unwrap().rsplit_once(':').unwrap();

@@ -17,7 +17,7 @@ fn k17_the_manifests_are_a_chart_that_installs_once() {
     let [install, again, uninstall] =
         lab::blocks("K17").map(|block| block.replace("-n coins", &own));
     namespace.sh(&install);
-    until_it_works(&namespace);
+    until_it_works(&namespace, "services/webui");
     let refused = try_run(namespace.command(&again)).unwrap_err();
     assert!(refused.contains("cannot be imported"), "{refused}");
     namespace.sh(&uninstall);
@@ -36,7 +36,8 @@ fn k18_one_generic_chart_installs_all_five() {
     let [generic, uninstall, umbrella, remove, ours, end] = lab::blocks("K18");
     for (install, uninstall) in [(generic, uninstall), (umbrella, remove)] {
         namespace.sh(&install);
-        until_it_works(&namespace);
+        // A port with a name is part of the URL.
+        until_it_works(&namespace, "services/webui:http");
         for deployment in namespace.get("deployments") {
             let name = deployment["metadata"]["name"].as_str().unwrap();
             let container = &deployment["spec"]["template"]["spec"]["containers"][0];
@@ -52,7 +53,7 @@ fn k18_one_generic_chart_installs_all_five() {
         until(SOON, || namespace.get("pods").is_empty());
     }
     namespace.sh(&ours);
-    let webui = until_it_works(&namespace);
+    let webui = until_it_works(&namespace, "services/webui");
     webui.until_speed(SOON, 1.3 * RNG_SPEED);
     println!("two rngs: {:.2} hashes/second", webui.speed(LONG));
     namespace.sh(&end);
@@ -79,7 +80,7 @@ fn k19_an_overlay_changes_images_and_replicas() {
     };
     let [images, labels, delete] = lab::blocks("K19").map(adapt);
     namespace.sh(&images);
-    until_it_works(&namespace);
+    until_it_works(&namespace, "services/webui");
     let images = || {
         let rendered = namespace.sh(&format!("kubectl kustomize {overlay} 2>kustomize.log"));
         let lines = rendered.lines().filter(|line| line.contains("image: "));
@@ -130,9 +131,10 @@ fn k22_whoever_applies_the_directory_chooses_the_namespace() {
 
 /// Waits until the application has started and counts.
 #[track_caller]
-fn until_it_works(namespace: &Namespace) -> Webui {
+fn until_it_works(namespace: &Namespace, service: &str) -> Webui {
     namespace.sh("kubectl wait --for=condition=Available --timeout=2m deployment --all");
-    let webui = namespace.webui();
+    let url = namespace.url(service);
+    let webui = Webui { url };
     webui.until_speed(SOON, 0.75 * WORKER_SPEED);
     webui
 }

@@ -157,7 +157,6 @@ fn s4_more_replicas_of_rng_lift_the_speed_above_ten_with_no_worker_restarted() {
 #[ignore = "needs a Docker engine"]
 fn s5_an_update_replaces_as_many_tasks_at_a_time_as_it_is_told() {
     let stack = deploy("s5", "");
-    let webui = stack.webui();
     let [hasher, rollback] = lab::blocks("S5");
     let lines: Vec<_> = hasher.lines().collect();
     let &[scale, one_by_one, parallelism, two_by_two] = &lines[..] else {
@@ -168,7 +167,7 @@ fn s5_an_update_replaces_as_many_tasks_at_a_time_as_it_is_told() {
         run(stack.lab(before));
         let old = stack.containers("hasher");
         assert_eq!(old.len(), 7);
-        let (start, hashes) = (Instant::now(), webui.hashes());
+        let (start, hashes) = (Instant::now(), stack.webui().hashes());
         // A new task is not healthy for two seconds.
         let name = stack.service("hasher");
         let label = format!("label=com.docker.swarm.service.name={name}");
@@ -179,7 +178,7 @@ fn s5_an_update_replaces_as_many_tasks_at_a_time_as_it_is_told() {
             most = starting.parse().unwrap_or(0).max(most);
             update.printed().contains("converged")
         });
-        let made = f64::from(u32::try_from(webui.hashes() - hashes).unwrap());
+        let made = f64::from(u32::try_from(stack.webui().hashes() - hashes).unwrap());
         let speed = made / start.elapsed().as_secs_f64();
         println!("at most {most} at a time, {speed:.2} hashes/s meanwhile");
         assert_eq!(most, at_a_time);
@@ -197,7 +196,7 @@ fn s5_an_update_replaces_as_many_tasks_at_a_time_as_it_is_told() {
     run(stack.lab(&rollback));
     assert_eq!(stack.update_state("webui"), "rollback_completed");
     assert_eq!(env(), before);
-    webui.until_hashes(UPDATE_TIMEOUT, 0);
+    stack.webui().until_hashes(UPDATE_TIMEOUT, 0);
 }
 
 /// "A service on the same network resolves `rng` and `tasks.rng`. Without workers, nobody asks for

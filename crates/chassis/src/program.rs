@@ -24,6 +24,10 @@ const CANNOT_START: i32 = 2;
 /// The exit code of a failed health check: Docker reserves all others but 0.
 const UNHEALTHY: i32 = 1;
 
+/// The commit that a release was built from. Other builds do not know theirs: they would compile all
+/// services at each commit.
+const REVISION: Option<&str> = option_env!("REVISION");
+
 /// What a program says about itself.
 #[derive(Debug)]
 pub struct Program {
@@ -118,10 +122,14 @@ impl Program {
         format!("{name} {version}: {about}\n\n{usage}\nEnvironment:\n{variables}")
     }
 
-    /// What `--version` prints.
+    /// What `--version` prints: name and version, and in a release the commit.
     #[must_use]
     pub fn version(&self) -> String {
-        format!("{} {}\n", self.name, self.version)
+        let Self { name, version, .. } = self;
+        match REVISION {
+            Some(revision) => format!("{name} {version} ({revision})\n"),
+            None => format!("{name} {version}\n"),
+        }
     }
 }
 

@@ -120,6 +120,34 @@ fn no_manifest_names_a_namespace() {
     }
 }
 
+// Fails when webui's description is another, and with rng's version 1.0.1, on either side.
+#[test]
+fn the_labels_of_the_images_say_what_the_manifests_of_cargo_say() {
+    for name in BUILT {
+        let cargo = format!(
+            "{}{}",
+            read("Cargo.toml"),
+            read(&format!("{name}/Cargo.toml"))
+        );
+        let dockerfile = read(&format!("{name}/Dockerfile"));
+        let value = |text: &str, key: &str| {
+            let lines = text
+                .lines()
+                .filter_map(|line| line.split_once(key)?.1.split('"').nth(1));
+            lines.map(str::to_owned).next().unwrap()
+        };
+        let label = |key: &str| value(&dockerfile, &format!("org.opencontainers.image.{key}="));
+        assert_eq!(label("title"), name);
+        for (of_image, of_cargo) in [
+            ("description", "description = "),
+            ("licenses", "license = "),
+            ("version", "version = "),
+        ] {
+            assert_eq!(label(of_image), value(&cargo, of_cargo), "{name}");
+        }
+    }
+}
+
 // Fails when a label of a pod is another, and when a selector is.
 #[test]
 fn labels_and_selectors_are_the_name_of_the_service() {

@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use chassis::{CancellationToken, Work};
+use chassis::{CancellationToken, Metrics, Work};
 use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
 use tokio::{net::TcpListener, time::timeout};
@@ -29,7 +29,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Serves on `listener` until `stop` is cancelled. A `POST` takes `delay`.
 pub async fn run(listener: TcpListener, delay: Duration, stop: CancellationToken) {
-    chassis::serve(listener, router(delay, stop.clone()), stop).await;
+    let router = router(delay, stop.clone());
+    chassis::serve(listener, router, Metrics::new(&PROGRAM), stop).await;
 }
 
 fn router(delay: Duration, stop: CancellationToken) -> Router {

@@ -16,7 +16,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use chassis::{CancellationToken, Work};
+use chassis::{
+    CancellationToken, Metrics, Work,
+    metrics::{Counted, Counter, Gauge, Histogram, seconds},
+};
 use futures_util::stream;
 use rand::{
     TryRng,
@@ -24,7 +27,8 @@ use rand::{
 };
 use tokio::{
     net::TcpListener,
-    sync::{Mutex, Semaphore},
+    sync::{Mutex, MutexGuard, Semaphore},
+    time::Instant,
 };
 
 pub use config::{Config, PROGRAM};
@@ -43,17 +47,19 @@ const RETRY_AFTER: &str = "10";
 
 /// Serves on `listener` until `stop` is cancelled. A request for bytes takes `delay`.
 pub async fn run(listener: TcpListener, delay: Duration, stop: CancellationToken) {
-    chassis::serve(listener, router(delay, stop.clone()), stop).await;
+    let mut metrics = Metrics::new(&PROGRAM);
+    let router = router(delay, Queue::new(&mut metrics), stop.clone());
+    chassis::serve(listener, router, metrics, stop).await;
 }
 
-fn router(delay: Duration, stop: CancellationToken) -> Router {
+fn router(delay: Duration, queue: Queue, stop: CancellationToken) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/{n}", get(random_bytes))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .with_state(Work::new(delay, stop))
-        .layer(from_fn_with_state(Arc::new(Queue::new()), one_at_a_time))
+        .layer(from_fn_with_state(Arc::new(queue), one_at_a_time))
 }
 
 struct Queue {
@@ -61,14 +67,30 @@ struct Queue {
     turn: Mutex<()>,
     /// A permit per request, queued or served.
     places: Semaphore,
+    length: Gauge,
+    wait: Histogram,
+    rejected: Counter,
 }
 
 impl Queue {
-    fn new() -> Self {
+    fn new(metrics: &mut Metrics) -> Self {
+        let length = "Requests that wait for their turn";
+        let rejected = "Requests rejected because the queue was full";
         Self {
             turn: Mutex::new(()),
             places: Semaphore::new(MAX_WAITING + 1),
+            length: metrics.register("rng_queue_length", length, Gauge::default()),
+            wait: metrics.register("rng_queue_wait_seconds", "Time in the queue", seconds()),
+            rejected: metrics.register("rng_rejected_requests", rejected, Counter::default()),
         }
+    }
+
+    async fn turn(&self) -> MutexGuard<'_, ()> {
+        let _waiting = Counted::new(&self.length);
+        let arrived = Instant::now();
+        let turn = self.turn.lock().await;
+        self.wait.observe(arrived.elapsed().as_secs_f64());
+        turn
     }
 }
 
@@ -77,9 +99,10 @@ impl Queue {
 /// cancels this future and costs no turn.
 async fn one_at_a_time(State(queue): State<Arc<Queue>>, request: Request, next: Next) -> Response {
     let Ok(_place) = queue.places.try_acquire() else {
+        queue.rejected.inc();
         return queue_is_full();
     };
-    let _turn = queue.turn.lock().await;
+    let _turn = queue.turn().await;
     next.run(request).await
 }
 
@@ -153,8 +176,12 @@ mod tests {
 
     const DELAY: Duration = Duration::from_millis(100);
 
+    fn queue() -> Queue {
+        Queue::new(&mut Metrics::new(&PROGRAM))
+    }
+
     fn rng() -> Router {
-        router(DELAY, CancellationToken::new())
+        router(DELAY, queue(), CancellationToken::new())
     }
 
     async fn get(rng: &Router, path: &str) -> StatusCode {
@@ -208,8 +235,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn with_ten_workers_a_request_waits_about_700_ms() {
-        let rng = rng();
+    async fn with_ten_workers_seven_requests_wait_for_about_700_ms() {
+        let queue = queue();
+        let length = queue.length.clone();
+        let rng = router(DELAY, queue, CancellationToken::new());
         for _ in 0..10 {
             let rng = rng.clone();
             tokio::spawn(async move {
@@ -221,6 +250,7 @@ mod tests {
             });
         }
         sleep(Duration::from_secs(10)).await;
+        assert_eq!(length.get(), 7);
         for path in ["/", "/32"] {
             let start = Instant::now();
             get(&rng, path).await;
@@ -231,7 +261,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_cancelled_while_queued_costs_no_turn() {
-        let rng = rng();
+        let queue = queue();
+        let length = queue.length.clone();
+        let rng = router(DELAY, queue, CancellationToken::new());
         let start = Instant::now();
         let first = tokio::spawn({
             let rng = rng.clone();
@@ -240,6 +272,7 @@ mod tests {
         sleep(DELAY / 10).await;
         // Queued, and cancelled before its turn.
         assert!(timeout(DELAY / 10, get(&rng, "/2")).await.is_err());
+        assert_eq!(length.get(), 0);
         get(&rng, "/3").await;
         assert_eq!(start.elapsed(), 2 * DELAY);
         assert_eq!(first.await.unwrap(), StatusCode::OK);
@@ -247,7 +280,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_full_queue_answers_503_with_retry_after() {
-        let rng = rng();
+        let queue = queue();
+        let rejected = queue.rejected.clone();
+        let rng = router(DELAY, queue, CancellationToken::new());
         for _ in 0..=MAX_WAITING {
             let rng = rng.clone();
             tokio::spawn(async move { get(&rng, "/32").await });
@@ -258,6 +293,7 @@ mod tests {
         let response = rng.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers()["retry-after"], RETRY_AFTER);
+        assert_eq!(rejected.get(), 1);
         assert_eq!(start.elapsed(), Duration::ZERO);
         // One turn later there is room again.
         sleep(DELAY).await;

@@ -100,7 +100,7 @@ fn meaning(path: &str) -> Meaning {
     if segment.is_empty() {
         return Meaning::Index;
     }
-    if segment == "healthz" {
+    if ["healthz", "metrics"].contains(&segment) {
         return Meaning::Health;
     }
     if segment.contains('/') {

@@ -92,6 +92,31 @@ async fn a_number_returns_that_many_random_bytes() {
 }
 
 #[tokio::test]
+async fn metrics_do_not_wait_in_the_queue_and_count_the_time_in_it() {
+    let delay = Duration::from_secs(1);
+    let rng = Rng::start(delay).await;
+    let start = Instant::now();
+    let bytes = async { rng.get("/32").await };
+    let metrics = async {
+        sleep(delay / 2).await;
+        rng.get("/metrics").await.text().await.unwrap()
+    };
+    let (_, _, metrics) = tokio::join!(bytes, async { rng.get("/32").await }, metrics);
+    assert!(metrics.contains("\nrng_queue_length 1\n"), "{metrics}");
+    assert!(
+        metrics.contains("\nrng_queue_wait_seconds_count 1\n"),
+        "{metrics}"
+    );
+    assert!(start.elapsed() >= 2 * delay);
+    let metrics = rng.get("/metrics").await.text().await.unwrap();
+    // The first waits for nothing, the second for its turn.
+    for bucket in ["le=\"0.001\"} 1", "le=\"0.95\"} 1", "le=\"1.05\"} 2"] {
+        let bucket = format!("\nrng_queue_wait_seconds_bucket{{{bucket}\n");
+        assert!(metrics.contains(&bucket), "no {bucket} in {metrics}");
+    }
+}
+
+#[tokio::test]
 async fn a_path_that_is_no_number_is_404_with_a_hint() {
     let rng = Rng::without_delay().await;
     for path in [

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use anyhow::{Context, Result};
 use axum::{
     Json, Router,
     extract::{Path, Request, State, rejection::PathRejection},
@@ -16,8 +17,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use chassis::{CancellationToken, Redis, chain};
+use chassis::{CancellationToken, Metrics, Redis, chain};
 use include_dir::{Dir, include_dir};
+use redis::{FromRedisValue, Pipeline};
 use serde::Serialize;
 use serde_json::json;
 use tokio::{net::TcpListener, sync::Mutex, time::timeout};
@@ -28,6 +30,9 @@ pub use config::{Config, PROGRAM, files};
 
 /// Response timeout of redis: `/json` answers within 2 s.
 const REDIS_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// One connection for all requests.
+type SharedRedis = Arc<Mutex<Redis>>;
 
 /// The page loads its own files only; inline scripts and styles are blocked.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -40,10 +45,13 @@ pub async fn run(
     files: PathBuf,
     stop: CancellationToken,
 ) {
-    chassis::serve(listener, router(Redis::new(redis), files), stop).await;
+    let redis = Arc::new(Mutex::new(Redis::new(redis)));
+    let router = router(redis.clone(), files);
+    let metrics = Metrics::new(&PROGRAM).ready(move || ready(redis.clone()));
+    chassis::serve(listener, router, metrics, stop).await;
 }
 
-fn router(redis: Redis, files: PathBuf) -> Router {
+fn router(redis: SharedRedis, files: PathBuf) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/json", get(counters))
@@ -52,7 +60,7 @@ fn router(redis: Redis, files: PathBuf) -> Router {
             get(move |path, request| file(files, path, request)),
         )
         .fallback(not_found)
-        .with_state(Arc::new(Mutex::new(redis)))
+        .with_state(redis)
         .layer(map_response(with_headers))
 }
 
@@ -71,15 +79,8 @@ struct Counters {
     now: f64,
 }
 
-async fn counters(State(redis): State<Arc<Mutex<Redis>>>) -> Response {
-    let query = async {
-        let mut redis = redis.lock().await;
-        redis
-            .query(redis::pipe().hlen("wallet").get("hashes"))
-            .await
-    };
-    let reply = timeout(REDIS_TIMEOUT, query).await;
-    match reply.unwrap_or_else(|elapsed| Err(elapsed.into())) {
+async fn counters(State(redis): State<SharedRedis>) -> Response {
+    match query(&redis, redis::pipe().hlen("wallet").get("hashes")).await {
         Ok((coins, hashes)) => {
             let now = now();
             Json(Counters { coins, hashes, now }).into_response()
@@ -91,6 +92,17 @@ async fn counters(State(redis): State<Arc<Mutex<Redis>>>) -> Response {
             (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
         }
     }
+}
+
+/// Whether redis answers.
+async fn ready(redis: SharedRedis) -> Result<()> {
+    let ping = query::<()>(&redis, redis::pipe().ping().ignore()).await;
+    ping.context("redis is away")
+}
+
+async fn query<T: FromRedisValue>(redis: &SharedRedis, commands: &Pipeline) -> Result<T> {
+    let query = async { redis.lock().await.query(commands).await };
+    timeout(REDIS_TIMEOUT, query).await?
 }
 
 fn now() -> f64 {

@@ -95,6 +95,21 @@ async fn the_root_redirects_to_the_page() {
 }
 
 #[tokio::test]
+async fn it_is_ready_while_redis_answers() {
+    let redis = TestRedis::start().await;
+    let webui = Webui::start(redis.url(), "none").await;
+    assert_eq!(webui.text("/readyz").await, "ready\n");
+
+    let webui = Webui::with_files("none").await;
+    let response = webui.get("/readyz").await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let reason = response.text().await.unwrap();
+    let start = "not ready: redis is away: cannot connect to redis: ";
+    assert!(reason.starts_with(start), "{reason}");
+    assert_eq!(webui.text("/healthz").await, "ok\n");
+}
+
+#[tokio::test]
 async fn json_has_a_number_a_string_or_null_and_a_time() {
     let test_redis = TestRedis::start().await;
     let webui = Webui::start(test_redis.url(), "none").await;

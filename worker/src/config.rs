@@ -12,6 +12,21 @@ const RNG_URL: Variable<String> = url("RNG_URL", RNG, "the URL of rng");
 const HASHER_URL: Variable<String> = url("HASHER_URL", HASHER, "the URL of hasher");
 const REDIS_URL: Variable<redis::Client> = Redis::url(REDIS);
 
+/// The image sets it. Without it, several workers run on one host.
+const METRICS_PORT: Variable<Option<u16>> = Variable {
+    name: "METRICS_PORT",
+    default: "",
+    about: "the port that serves /metrics; if unset, none does",
+    expected: "a port number from 1 to 65535",
+    parse: |value| {
+        if value.is_empty() {
+            Some(None)
+        } else {
+            (variable::port().parse)(value).map(Some)
+        }
+    },
+};
+
 /// Name, version and variables of worker.
 pub const PROGRAM: Program = Program {
     name: env!("CARGO_PKG_NAME"),
@@ -22,6 +37,7 @@ pub const PROGRAM: Program = Program {
         HASHER_URL.help(),
         REDIS_URL.help(),
         DELAY.help(),
+        METRICS_PORT.help(),
     ],
 };
 
@@ -36,6 +52,8 @@ pub struct Config {
     pub redis: redis::Client,
     /// The simulated work of a unit.
     pub delay: Duration,
+    /// The port that serves the metrics, if any.
+    pub metrics_port: Option<u16>,
 }
 
 impl Config {
@@ -50,6 +68,7 @@ impl Config {
             hasher: HASHER_URL.read(env)?,
             redis: REDIS_URL.read(env)?,
             delay: DELAY.read(env)?,
+            metrics_port: METRICS_PORT.read(env)?,
         })
     }
 }
@@ -84,6 +103,7 @@ mod tests {
             "redis:6379"
         );
         assert_eq!(config.delay, Duration::from_millis(100));
+        assert_eq!(config.metrics_port, None);
     }
 
     #[test]
@@ -114,6 +134,7 @@ mod tests {
             ("HASHER_URL", "https://hasher"),
             ("REDIS_URL", "http://redis"),
             ("DELAY", "100"),
+            ("METRICS_PORT", "0"),
         ] {
             let env = |asked: &str| (asked == name).then(|| value.to_owned());
             let error = Config::from_env(&env).unwrap_err().to_string();

@@ -1,9 +1,10 @@
 //! worker: the loop. Gets random bytes from rng, their digest from hasher, and counts in redis.
 
 mod config;
+mod metrics;
 mod services;
 
-use std::time::Duration;
+use std::{future, time::Duration};
 
 use anyhow::Result;
 use chassis::{CancellationToken, Redis, Work, chain};
@@ -11,9 +12,10 @@ use tokio::{
     select,
     time::{Instant, sleep, timeout},
 };
-use tracing::{debug, error, info};
+use tracing::{Instrument, debug, error, info};
 
 pub use config::{Config, PROGRAM};
+use metrics::{Measured, Metrics};
 use services::{RemoteServices, Services};
 
 /// The counter is updated between two units, once this has passed since the last update, and not by
@@ -36,10 +38,19 @@ const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 ///
-/// When no HTTP client can be created.
+/// When no HTTP client can be created, or the port of the metrics is taken or privileged.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<()> {
+    let mut registry = chassis::Metrics::new(&PROGRAM);
+    let metrics = Metrics::register(&mut registry);
+    if let Some(port) = config.metrics_port {
+        let listener = chassis::listen_as(port, "METRICS_PORT")?;
+        let ready = metrics.clone();
+        let registry = registry.ready(move || future::ready(ready.ready()));
+        let serve = chassis::serve_metrics(listener, registry, stop.clone());
+        tokio::spawn(serve.in_current_span());
+    }
     let services = RemoteServices::new(config.rng, config.hasher, Redis::new(config.redis))?;
-    Worker::new(services, config.delay, stop)
+    Worker::new(services, metrics, config.delay, stop)
         .run_until_stopped()
         .await;
     Ok(())
@@ -48,7 +59,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<()> {
 /// Unacknowledged progress: units and coins stay here until redis has them. So units are
 /// cancel-safe.
 struct Worker<S> {
-    services: S,
+    services: Measured<S>,
+    metrics: Metrics,
     work: Work,
     stop: CancellationToken,
     /// Units of work that are not in the counter yet.
@@ -70,9 +82,13 @@ struct Coin {
 }
 
 impl<S: Services> Worker<S> {
-    fn new(services: S, delay: Duration, stop: CancellationToken) -> Self {
+    fn new(services: S, metrics: Metrics, delay: Duration, stop: CancellationToken) -> Self {
         Self {
-            services,
+            services: Measured {
+                services,
+                metrics: metrics.clone(),
+            },
+            metrics,
             work: Work::new(delay, stop.clone()),
             stop,
             units_done: 0,
@@ -94,6 +110,7 @@ impl<S: Services> Worker<S> {
             error!("{}", chain(&failure));
             if !stop.is_cancelled() {
                 info!("Waiting {}s and restarting.", self.pause.as_secs_f32());
+                self.metrics.pauses.inc();
                 stop.run_until_cancelled(sleep(self.pause)).await;
                 self.pause = MAX_PAUSE.min(self.pause * 2);
             }
@@ -117,16 +134,19 @@ impl<S: Services> Worker<S> {
 
     async fn work_once(&mut self) -> Result<()> {
         debug!("Doing one unit of work");
-        self.work.simulate().await;
+        self.metrics.work(self.work.simulate()).await;
         let random_bytes = self.services.get_random_bytes().await?;
         let digest = self.services.hash_bytes(random_bytes).await?;
         self.units_done += 1;
+        self.metrics.units.inc();
+        self.metrics.pending_units.inc();
         self.pause = MIN_PAUSE;
         if !digest.starts_with('0') {
             debug!("No coin found");
             return Ok(());
         }
         info!("Coin found: {}...", &digest[..8]);
+        self.metrics.coins.inc();
         self.coin = Some(Coin {
             digest,
             bytes: random_bytes,
@@ -155,6 +175,7 @@ impl<S: Services> Worker<S> {
             .incrby_hashes(self.units_done, self.update)
             .await?;
         self.units_done = 0;
+        self.metrics.pending_units.set(0);
         self.update += 1;
         self.updated = Some(Instant::now());
         Ok(())
@@ -230,7 +251,8 @@ mod tests {
 
         fn start(&self) -> (CancellationToken, JoinHandle<()>) {
             let stop = CancellationToken::new();
-            let worker = Worker::new(self.clone(), DELAY, stop.clone());
+            let metrics = Metrics::register(&mut chassis::Metrics::new(&PROGRAM));
+            let worker = Worker::new(self.clone(), metrics, DELAY, stop.clone());
             (stop, tokio::spawn(worker.run_until_stopped()))
         }
     }

@@ -20,6 +20,7 @@ use axum::{
 use chassis::CancellationToken;
 use memory_redis::{MemoryRedis, testing::TestRedis};
 use redis::{AsyncCommands, aio::MultiplexedConnection};
+use subprocess::free_port;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
@@ -61,7 +62,9 @@ impl Stub {
             requests: Arc::default(),
         };
         let router = Router::new().fallback(respond).with_state(stub.clone());
-        tokio::spawn(chassis::serve(listener, router, CancellationToken::new()));
+        let metrics = chassis::Metrics::new(&worker::PROGRAM);
+        let stop = CancellationToken::new();
+        tokio::spawn(chassis::serve(listener, router, metrics, stop));
         stub
     }
 
@@ -235,6 +238,7 @@ fn config(rng: &Stub, hasher: &Stub, redis_url: &str) -> Config {
         hasher: hasher.url.clone(),
         redis: redis::Client::open(redis_url).unwrap(),
         delay: Duration::from_millis(1),
+        metrics_port: None,
     }
 }
 
@@ -374,6 +378,51 @@ async fn each_unit_counts_once_whether_a_reply_is_lost_or_an_update_delayed() {
         let (hashes, _) = worker.stop().await;
         assert_eq!(hashes, hasher.requests().len());
     }
+}
+
+#[tokio::test]
+async fn the_metrics_count_units_coins_pauses_and_failures_by_peer() {
+    let unavailable: Respond = || StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    let rng = Stub::start(&[unavailable, bytes]).await;
+    let hasher = Stub::start(&[coin, digest, digest, digest, unavailable]).await;
+    let redis = TestRedis::start().await;
+    let port = free_port();
+    let config = Config {
+        metrics_port: Some(port),
+        ..config(&rng, &hasher, redis.url())
+    };
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(worker::run(config, stop.clone()));
+    hasher.wait_for_requests(5).await;
+    let url = format!("http://127.0.0.1:{port}");
+    let get = async |path| reqwest::get(format!("{url}{path}")).await.unwrap();
+    // The last failure is counted just after its response.
+    while get("/readyz").await.status().is_success() {
+        sleep(Duration::from_millis(5)).await;
+    }
+    let reason = get("/readyz").await.text().await.unwrap();
+    assert_eq!(reason, "not ready: no recent answer from hasher\n");
+    let metrics = get("/metrics").await.text().await.unwrap();
+    for sample in [
+        "worker_units_total 4",
+        "worker_coins_total 1",
+        "worker_pauses_total 2",
+        "worker_pending_units 4",
+        "worker_failures_total{peer=\"rng\"} 1",
+        "worker_failures_total{peer=\"hasher\"} 1",
+        "worker_failures_total{peer=\"redis\"} 0",
+        "worker_step_duration_seconds_count{step=\"work\"} 6",
+        "worker_step_duration_seconds_count{step=\"rng\"} 6",
+        "worker_step_duration_seconds_count{step=\"hasher\"} 5",
+        "worker_step_duration_seconds_count{step=\"redis\"} 2",
+    ] {
+        assert!(
+            metrics.contains(&format!("\n{sample}\n")),
+            "no {sample} in {metrics}"
+        );
+    }
+    stop.cancel();
+    running.await.unwrap().unwrap();
 }
 
 /// As a process, since the log and the signals are those of a whole process.

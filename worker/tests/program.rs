@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use memory_redis::MemoryRedis;
-use subprocess::{Command, Subprocess, check_version_and_help, command};
+use subprocess::{Command, Subprocess, check_version_and_help, code_and_stderr, command};
 use tokio::net::TcpListener;
 
 const WORKER: &str = env!("CARGO_BIN_EXE_worker");
@@ -23,8 +23,25 @@ async fn version_and_help_print_what_it_is_and_its_variables() {
         "  HASHER_URL     the URL of hasher [default: http://hasher]\n",
         "  REDIS_URL      the URL of redis [default: redis://redis]\n",
         "  DELAY          the simulated work, such as 250ms or 1s; 0 means none [default: 100ms]\n",
+        "  METRICS_PORT   the port that serves /metrics; if unset, none does\n",
     ];
     check_version_and_help(WORKER, version, &lines).await;
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_one_line_and_exit_code_2_and_without_one_several_workers_run() {
+    let taken = TcpListener::bind("[::]:0").await.unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let result = code_and_stderr(worker().env("METRICS_PORT", port.to_string())).await;
+    let line = format!(
+        "worker: port {port} is taken: stop the program that listens on it, or set METRICS_PORT to another\n"
+    );
+    assert_eq!(result, (Some(2), line));
+    let mut workers = [(); 2].map(|()| Subprocess::spawn(&mut worker()));
+    for worker in &mut workers {
+        let update = "INFO 0 units of work done, updating hash counter";
+        assert_eq!(worker.line().await, update);
+    }
 }
 
 /// The first failure in the log, which must state each of its causes once.

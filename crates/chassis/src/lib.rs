@@ -1,10 +1,10 @@
-//! What the four services share: configuration, log, HTTP server, health check and graceful
-//! shutdown.
+//! What the four services share: configuration, log, metrics, HTTP server, health check and
+//! graceful shutdown.
 //!
 //! A service's `main` reads like this:
 //!
 //! ```no_run
-//! use chassis::{Program, Variable, variable};
+//! use chassis::{Metrics, Program, Variable, variable};
 //!
 //! const PORT: Variable<u16> = variable::port();
 //! const PROGRAM: Program = Program {
@@ -19,7 +19,7 @@
 //!     let (port, stop) = chassis::start(&PROGRAM, |env| PORT.read(env)).await;
 //!     let listener = PROGRAM.or_exit(chassis::listen(port));
 //!     let router = axum::Router::new().route("/", axum::routing::get("hello\n"));
-//!     chassis::serve(listener, router, stop).await;
+//!     chassis::serve(listener, router, Metrics::new(&PROGRAM), stop).await;
 //! }
 //! ```
 
@@ -29,6 +29,9 @@ mod error;
 mod health;
 mod listen;
 mod log;
+pub mod metrics;
+#[cfg(target_os = "linux")]
+mod process;
 mod program;
 #[cfg(feature = "redis")]
 mod redis;
@@ -38,11 +41,12 @@ pub mod variable;
 mod work;
 
 pub use error::chain;
-pub use listen::{bind_error, listen};
+pub use listen::{bind_error, listen, listen_as};
+pub use metrics::Metrics;
 pub use program::{Program, configure, print_and_exit, start};
 #[cfg(feature = "redis")]
 pub use redis::Redis;
-pub use serve::serve;
+pub use serve::{serve, serve_metrics};
 pub use tokio_util::sync::CancellationToken;
 pub use variable::{Env, Help, Invalid, Variable};
 pub use work::Work;

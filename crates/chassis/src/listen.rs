@@ -18,12 +18,21 @@ const BACKLOG: i32 = 1024;
 ///
 /// When the port is taken or privileged. See [`bind_error`].
 pub fn listen(port: u16) -> anyhow::Result<TcpListener> {
+    listen_as(port, "PORT")
+}
+
+/// The same for a port that another `setting` than `PORT` chooses.
+///
+/// # Errors
+///
+/// As [`listen`].
+pub fn listen_as(port: u16, setting: &str) -> anyhow::Result<TcpListener> {
     bind((Ipv6Addr::UNSPECIFIED, port).into())
         .or_else(|error| match error.kind() {
             ErrorKind::AddrInUse | ErrorKind::PermissionDenied => Err(error),
             _ => bind((Ipv4Addr::UNSPECIFIED, port).into()),
         })
-        .map_err(|error| bind_error(port, "PORT", &error))
+        .map_err(|error| bind_error(port, setting, &error))
 }
 
 /// Says in one line why `port` cannot be bound and what to do: `setting` is what chooses the port.

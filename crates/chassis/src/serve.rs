@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
-use axum::{Router, middleware::from_fn};
+use axum::{Router, http::StatusCode, middleware::from_fn};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::AbortHandle,
@@ -14,7 +14,7 @@ use tracing::{Instrument, debug, info, warn};
 use crate::{
     access_log::access_log,
     connection::{Idle, serve_connection},
-    health,
+    metrics::Metrics,
 };
 
 /// Beyond it, accepting one evicts the connection that has been idle longest. Well below the 1024
@@ -31,10 +31,33 @@ const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 /// Delay after a failed accept, such as when the process is out of file descriptors.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
-/// Serves `router` with an access log, and `/healthz`, on `listener` until `stop` is cancelled. Then
-/// drains the accept backlog, closes the listener, waits up to 500 ms for in-flight requests, and
-/// returns.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+/// Serves `router` with an access log, `/healthz` and `/metrics` on `listener` until `stop` is
+/// cancelled. Then drains the accept backlog, closes the listener, waits up to 500 ms for in-flight
+/// requests, and returns.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    mut metrics: Metrics,
+    stop: CancellationToken,
+) {
+    if let Ok(address) = listener.local_addr() {
+        info!("Listening on {address}");
+    }
+    let router = metrics.measure(router.layer(from_fn(access_log)));
+    let router = router.merge(metrics.into_router());
+    serve_at_most(MAX_CONNECTIONS, listener, router, stop).await;
+}
+
+/// Serves only `/healthz` and `/metrics`, for a program that serves nothing else.
+pub async fn serve_metrics(listener: TcpListener, metrics: Metrics, stop: CancellationToken) {
+    let not_allowed = (StatusCode::METHOD_NOT_ALLOWED, "method not allowed: GET\n");
+    let not_found = (
+        StatusCode::NOT_FOUND,
+        "not found: the metrics are at /metrics\n",
+    );
+    let router = metrics.into_router();
+    let router = router.method_not_allowed_fallback(async move || not_allowed);
+    let router = router.fallback(async move || not_found);
     serve_at_most(MAX_CONNECTIONS, listener, router, stop).await;
 }
 
@@ -44,10 +67,6 @@ async fn serve_at_most(
     router: Router,
     stop: CancellationToken,
 ) {
-    if let Ok(address) = listener.local_addr() {
-        info!("Listening on {address}");
-    }
-    let router = router.layer(from_fn(access_log)).merge(health::router());
     let mut connections = Connections::default();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
@@ -294,7 +313,7 @@ mod tests {
             clients.push(TcpStream::connect(address).await.unwrap());
         }
         stop.cancel();
-        let serving = tokio::spawn(serve(listener, router, stop));
+        let serving = tokio::spawn(serve_at_most(LIMIT * 2, listener, router, stop));
         for client in &mut clients {
             client
                 .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")

@@ -123,6 +123,7 @@ pub async fn run(
         hasher: url(&listeners.hasher)?,
         redis: redis.clone(),
         delay: config.delay,
+        metrics_port: None,
     };
     info!(
         "DockerCoins: {} workers, rng on {}, hasher on {}, counting in {}",

@@ -57,6 +57,7 @@ impl Application {
                 hasher: url(&listeners.hasher),
                 redis: redis.clone(),
                 delay: DELAY,
+                metrics_port: None,
             },
             stop: stop.clone(),
         };

@@ -14,7 +14,10 @@ use axum::{Router, routing::get};
 use chassis::{CancellationToken, Metrics, Program, serve, serve_metrics};
 use hostile::{ServerUnderTest, get as get_request, requests, send, send_then_half_close, targets};
 use reqwest::{Client, Method, StatusCode};
-use tokio::{net::TcpListener, time::sleep};
+use tokio::{
+    net::TcpListener,
+    time::{sleep, timeout},
+};
 
 const PROGRAM: Program = Program {
     name: "test",
@@ -103,15 +106,20 @@ async fn requests_are_counted_by_route_method_and_status_in_the_text_format() {
 async fn a_request_is_in_flight_until_its_client_disconnects() {
     let url = start(run).await;
     let metrics = format!("{url}/metrics");
-    let in_flight = async |sample| text(&metrics).await.contains(sample);
+    let until = async |sample| {
+        while !text(&metrics).await.contains(sample) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let until = async |sample| {
+        timeout(Duration::from_secs(5), until(sample))
+            .await
+            .unwrap()
+    };
     let waiting = tokio::spawn(Client::new().get(format!("{url}/wait")).send());
-    while !in_flight("\nhttp_requests_in_flight 1\n").await {
-        sleep(Duration::from_millis(5)).await;
-    }
+    until("\nhttp_requests_in_flight 1\n").await;
     waiting.abort();
-    while !in_flight("\nhttp_requests_in_flight 0\n").await {
-        sleep(Duration::from_millis(5)).await;
-    }
+    until("\nhttp_requests_in_flight 0\n").await;
 }
 
 #[test]

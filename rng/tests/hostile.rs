@@ -148,6 +148,7 @@ fn invalid_values_cannot_forge_a_second_line_on_stderr() {
         ("DEBUG", &[b'y'; 10_000]),
         ("RUST_LOG", b"info,rng=loud\n"),
         ("IGNORE_SIGTERM", b" y\n"),
+        ("LOG_FORMAT", b"json\n"),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_rng"))
             .env_clear()

@@ -4,7 +4,10 @@
 
 use std::{net::TcpListener, time::Duration};
 
-use subprocess::{Command, check_version_and_help, code_and_stderr, command, serve};
+use serde_json::Value;
+use subprocess::{
+    Command, Subprocess, check_version_and_help, code_and_stderr, command, free_port, serve,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -38,6 +41,7 @@ async fn version_and_help_print_what_it_is_and_its_variables() {
         "  DELAY          the simulated work, such as 250ms or 1s; 0 means none [default: 100ms]\n",
         "  DEBUG          ",
         "  RUST_LOG       ",
+        "  LOG_FORMAT     json logs one JSON object per line [default: text]\n",
         "  IGNORE_SIGTERM ",
     ];
     check_version_and_help(RNG, version, &lines).await;
@@ -53,6 +57,7 @@ async fn an_invalid_variable_or_argument_is_one_line_and_exit_code_2() {
             "a time of at most one minute, such as 100ms, 2s or 0",
         ),
         ("DEBUG", "maybe", "y or n"),
+        ("LOG_FORMAT", "yaml", "text or json"),
         ("IGNORE_SIGTERM", "TERM", "y or n"),
     ] {
         let line = format!("rng: {name} is {value:?}, but it must be {way_out}\n");
@@ -211,4 +216,48 @@ async fn a_second_signal_ends_it_at_once_with_exit_code_130() {
     assert_eq!(rng.line().await, "INFO TERM: shutting down gracefully");
     rng.signal("TERM").await;
     assert_eq!(rng.exit_code().await, Some(130));
+}
+
+#[tokio::test]
+async fn a_log_of_json_has_the_request_and_its_trace_and_is_json_whatever_is_requested() {
+    let port = free_port();
+    let environment = [("PORT", &*port.to_string()), ("LOG_FORMAT", "json")];
+    let mut rng = Subprocess::spawn(rng().envs(environment));
+    let mut line = async || -> Value { serde_json::from_str(&rng.line().await).unwrap() };
+    let listening = line().await;
+    assert_eq!(listening["message"], format!("Listening on [::]:{port}"));
+    assert_eq!(listening["target"], "chassis::serve");
+
+    let id = "0af7651916cd43dd8448eb211c80319c";
+    let valid = format!("traceparent: 00-{id}-b7ad6b7169203331-01\r\n");
+    for (path, status, header) in [
+        ("/32", 200, &*valid),
+        ("/1\"2\\", 404, "traceparent: \"\\\r\n"),
+        ("/%0a{\"level\":", 404, "traceparent: \u{e9}\r\n"),
+        ("/32", 200, "traceparent: 00-0-0-01\r\n"),
+        ("/32", 200, ""),
+    ] {
+        let _client = send(
+            port,
+            &format!("GET {path} HTTP/1.1\r\nhost: rng\r\n{header}\r\n"),
+        )
+        .await;
+        let line = line().await;
+        assert_eq!(line["level"], "INFO");
+        assert_eq!(line["service"], "rng");
+        assert_eq!(line["target"], "access");
+        assert_eq!(line["method"], "GET");
+        assert_eq!(line["path"], path);
+        assert_eq!(line["status"], status);
+        assert_eq!(line["client"], "127.0.0.1");
+        assert!(line["bytes"].as_u64() >= Some(32), "{line}");
+        assert!(line["seconds"].is_f64(), "{line}");
+        let request = format!("\"GET {} HTTP/1.1\" {status} ", path.replace('"', "%22"));
+        assert!(
+            line["message"].as_str().unwrap().contains(&request),
+            "{line}"
+        );
+        let trace_id = (header == valid).then_some(id);
+        assert_eq!(line.get("trace_id").and_then(Value::as_str), trace_id);
+    }
 }

@@ -7,7 +7,7 @@ mod services;
 use std::{future, time::Duration};
 
 use anyhow::Result;
-use chassis::{CancellationToken, Redis, Work, chain};
+use chassis::{CancellationToken, Redis, Trace, Work, chain};
 use tokio::{
     select,
     time::{Instant, sleep, timeout},
@@ -127,14 +127,16 @@ impl<S: Services> Worker<S> {
             {
                 self.update_counter().await?;
             }
-            self.work_once().await?;
+            Trace::scope(Some(Trace::start()?), self.work_once()).await?;
         }
         Ok(())
     }
 
     async fn work_once(&mut self) -> Result<()> {
         debug!("Doing one unit of work");
-        self.metrics.work(self.work.simulate()).await;
+        let start = Instant::now();
+        self.work.simulate().await;
+        self.metrics.work.observe(start.elapsed().as_secs_f64());
         let random_bytes = self.services.get_random_bytes().await?;
         let digest = self.services.hash_bytes(random_bytes).await?;
         self.units_done += 1;

@@ -23,7 +23,7 @@ pub(crate) struct Metrics {
     /// Units that are not in the counter in redis yet.
     pub(crate) pending_units: Gauge,
     /// The time of the simulated work.
-    work: Histogram,
+    pub(crate) work: Histogram,
     rng: Peer,
     hasher: Peer,
     redis: Peer,
@@ -58,11 +58,6 @@ impl Metrics {
         }
     }
 
-    /// Measures the simulated work.
-    pub(crate) async fn work(&self, work: impl Future<Output = ()>) {
-        measure(&self.work, work).await;
-    }
-
     /// Whether the last call to each peer succeeded, and recently.
     pub(crate) fn ready(&self) -> Result<()> {
         let peers = [&self.rng, &self.hasher, &self.redis].into_iter();
@@ -76,13 +71,6 @@ impl Metrics {
     }
 }
 
-async fn measure<T>(seconds: &Histogram, step: impl Future<Output = T>) -> T {
-    let start = Instant::now();
-    let result = step.await;
-    seconds.observe(start.elapsed().as_secs_f64());
-    result
-}
-
 #[derive(Clone)]
 struct Peer {
     name: &'static str,
@@ -93,8 +81,9 @@ struct Peer {
 }
 
 impl Peer {
-    async fn measure<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
-        let result = measure(&self.seconds, call).await;
+    /// Records a call since `start`, and returns its result.
+    fn record<T>(&self, start: Instant, result: Result<T>) -> Result<T> {
+        self.seconds.observe(start.elapsed().as_secs_f64());
         if result.is_err() {
             self.failures.inc();
         }
@@ -117,22 +106,26 @@ pub(crate) struct Measured<S> {
 
 impl<S: Services> Services for Measured<S> {
     async fn get_random_bytes(&self) -> Result<[u8; 32]> {
-        let call = self.services.get_random_bytes();
-        self.metrics.rng.measure(call).await
+        let start = Instant::now();
+        let result = self.services.get_random_bytes().await;
+        self.metrics.rng.record(start, result)
     }
 
     async fn hash_bytes(&self, data: [u8; 32]) -> Result<String> {
-        let call = self.services.hash_bytes(data);
-        self.metrics.hasher.measure(call).await
+        let start = Instant::now();
+        let result = self.services.hash_bytes(data).await;
+        self.metrics.hasher.record(start, result)
     }
 
     async fn incrby_hashes(&mut self, units: u64, update: u64) -> Result<()> {
-        let call = self.services.incrby_hashes(units, update);
-        self.metrics.redis.measure(call).await
+        let start = Instant::now();
+        let result = self.services.incrby_hashes(units, update).await;
+        self.metrics.redis.record(start, result)
     }
 
     async fn hset_wallet(&mut self, digest: &str, bytes: &[u8]) -> Result<bool> {
-        let call = self.services.hset_wallet(digest, bytes);
-        self.metrics.redis.measure(call).await
+        let start = Instant::now();
+        let result = self.services.hset_wallet(digest, bytes).await;
+        self.metrics.redis.record(start, result)
     }
 }

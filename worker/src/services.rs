@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use chassis::Redis;
+use chassis::{Redis, Trace};
 use rand::{TryRng, rngs::SysRng};
 use reqwest::{
     Client, RequestBuilder,
@@ -118,7 +118,10 @@ impl RemoteServices {
 }
 
 /// Sends `request` and reads the response: anything but 2xx and exactly `N` bytes is an error.
-async fn send<const N: usize>(request: RequestBuilder) -> Result<[u8; N]> {
+async fn send<const N: usize>(mut request: RequestBuilder) -> Result<[u8; N]> {
+    if let Some(trace) = Trace::current() {
+        request = request.header(Trace::HEADER, trace.to_string());
+    }
     let mut response = request.send().await?;
     ensure!(
         response.status().is_success(),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
+    collections::HashSet,
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -50,6 +51,7 @@ struct Received {
     client_port: u16,
     line: String,
     content_type: Option<String>,
+    traceparent: Option<String>,
     body: Bytes,
 }
 
@@ -89,13 +91,18 @@ async fn respond(
     request: Request,
 ) -> Response {
     let line = format!("{} {}", request.method(), request.uri());
-    let content_type = request.headers().get("content-type");
-    let content_type = content_type.map(|value| value.to_str().unwrap().to_owned());
+    let headers = request.headers().clone();
+    let header = |name| {
+        let value = headers.get(name);
+        value.map(|value| value.to_str().unwrap().to_owned())
+    };
+    let (content_type, traceparent) = (header("content-type"), header("traceparent"));
     let body = to_bytes(request.into_body(), 1000).await.unwrap();
     stub.requests.lock().unwrap().push(Received {
         client_port: client.port(),
         line,
         content_type,
+        traceparent,
         body,
     });
     let mut responses = stub.responses.lock().unwrap();
@@ -381,6 +388,21 @@ async fn each_unit_counts_once_whether_a_reply_is_lost_or_an_update_delayed() {
 }
 
 #[tokio::test]
+async fn a_unit_has_a_traceparent_of_its_own() {
+    let (rng, hasher) = (Stub::start(&[bytes]).await, Stub::start(&[digest]).await);
+    let worker = Worker::start(&rng, &hasher).await;
+    hasher.wait_for_requests(5).await;
+    worker.stop().await;
+    let mut traces = HashSet::new();
+    for (to_rng, to_hasher) in rng.requests().into_iter().zip(hasher.requests()) {
+        let traceparent = to_rng.traceparent.unwrap();
+        assert_eq!(traceparent.len(), 55, "{traceparent}");
+        assert_eq!(Some(&traceparent), to_hasher.traceparent.as_ref());
+        assert!(traces.insert(traceparent[3..35].to_owned()));
+    }
+}
+
+#[tokio::test]
 async fn the_metrics_count_units_coins_pauses_and_failures_by_peer() {
     let unavailable: Respond = || StatusCode::INTERNAL_SERVER_ERROR.into_response();
     let rng = Stub::start(&[unavailable, bytes]).await;
@@ -397,10 +419,14 @@ async fn the_metrics_count_units_coins_pauses_and_failures_by_peer() {
     let url = format!("http://127.0.0.1:{port}");
     let get = async |path| reqwest::get(format!("{url}{path}")).await.unwrap();
     // The last failure is counted just after its response.
-    while get("/readyz").await.status().is_success() {
+    let mut reason = String::new();
+    for _ in 0..1000 {
+        reason = get("/readyz").await.text().await.unwrap();
+        if reason != "ready\n" {
+            break;
+        }
         sleep(Duration::from_millis(5)).await;
     }
-    let reason = get("/readyz").await.text().await.unwrap();
     assert_eq!(reason, "not ready: no recent answer from hasher\n");
     let metrics = get("/metrics").await.text().await.unwrap();
     for sample in [

@@ -13,27 +13,39 @@ use axum::{
 use tokio::time::Instant;
 use tracing::info;
 
-use crate::log::ACCESS;
+use crate::{Trace, log::ACCESS};
 
-/// Logs each request when its response is ready, so the time includes rng's queue.
+/// Logs each request when its response is ready, so the time includes rng's queue. What is logged
+/// until then belongs to the trace of the request too.
 pub(crate) async fn access_log(
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     request: Request,
     next: Next,
 ) -> Response {
+    let trace = Trace::of(request.headers());
+    Trace::scope(trace, respond(client, request, next)).await
+}
+
+async fn respond(client: SocketAddr, request: Request, next: Next) -> Response {
     let received = Instant::now();
     let time = common_log_time(SystemTime::now());
     // A quotation mark in the path would end the field.
     let target = request.uri().to_string().replace('"', "%22");
-    let request_line = format!("{} {target} {:?}", request.method(), request.version());
-    let head = request.method() == Method::HEAD;
+    let method = request.method().clone();
+    let request_line = format!("{method} {target} {:?}", request.version());
+    let path = request.uri().clone();
     let response = next.run(request).await;
     let status = response.status().as_u16();
-    let size = Size(body_size(&response).filter(|_| !head));
+    let bytes = body_size(&response).filter(|_| method != Method::HEAD);
+    let size = Size(bytes);
     let seconds = received.elapsed().as_secs_f64();
     // An IPv4 client of an IPv6 socket has a mapped address.
     let client = client.ip().to_canonical();
-    info!(target: ACCESS, "{client} - - [{time}] \"{request_line}\" {status} {size} {seconds:.4}");
+    info!(
+        target: ACCESS,
+        %method, %path, status, bytes, seconds, %client,
+        "{client} - - [{time}] \"{request_line}\" {status} {size} {seconds:.4}"
+    );
     response
 }
 

@@ -5,7 +5,10 @@
 
 use std::{fmt, io};
 
-use tracing::{Event, Level, Subscriber, field::Field};
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+};
 use tracing_subscriber::{
     Layer, Registry,
     filter::Targets,
@@ -19,7 +22,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::{Env, Invalid, Variable, variable};
+use crate::{Env, Invalid, Variable, json, variable};
 
 /// The target of the access log, which is written without a level. `RUST_LOG=info,access=off`
 /// disables it.
@@ -43,6 +46,25 @@ pub(crate) const RUST_LOG: Variable<Option<Targets>> = Variable {
     },
 };
 
+pub(crate) const LOG_FORMAT: Variable<Format> = Variable {
+    name: "LOG_FORMAT",
+    default: "text",
+    about: "json logs one JSON object per line",
+    expected: "text or json",
+    parse: |value| match value {
+        "text" => Some(Format::Text),
+        "json" => Some(Format::Json),
+        _ => None,
+    },
+};
+
+/// How an event is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
 /// The events that `DEBUG` and `RUST_LOG` enable. `DEBUG` enables the debug events of `program` and
 /// chassis, but not those of libraries.
 ///
@@ -62,24 +84,27 @@ pub(crate) fn filter(env: Env, program: &'static str) -> Result<Targets, Invalid
 }
 
 /// Installs the log of the process.
-pub(crate) fn init(filter: Targets) {
-    subscriber(filter, io::stdout).init();
+pub(crate) fn init(program: &'static str, format: Format, filter: Targets) {
+    subscriber(Line { program, format }, filter, io::stdout).init();
 }
 
-fn subscriber<W>(filter: Targets, sink: W) -> impl Subscriber + Send + Sync
+fn subscriber<W>(line: Line, filter: Targets, sink: W) -> impl Subscriber + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let lines = layer()
-        .event_format(Line)
+        .event_format(line)
         .fmt_fields(format::debug_fn(write_value))
         .with_writer(sink);
     Registry::default().with(lines.with_filter(filter))
 }
 
-/// `INFO message`; within a span, prefixed by its values, as Compose prefixes the service: `rng
-/// | INFO message`.
-struct Line;
+/// As text, `INFO message`; within a span, prefixed by its values, as Compose prefixes the service:
+/// `rng       | INFO message`.
+struct Line {
+    program: &'static str,
+    format: Format,
+}
 
 impl<S, F> FormatEvent<S, F> for Line
 where
@@ -92,16 +117,36 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
+        let mut service = None;
         for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             if let Some(fields) = span.extensions().get::<FormattedFields<F>>() {
-                write!(writer, "{:<10}| ", fields.fields)?;
+                match self.format {
+                    Format::Text => write!(writer, "{:<10}| ", fields.fields)?,
+                    Format::Json => service = Some(fields.fields.clone()),
+                }
             }
         }
-        if event.metadata().target() != ACCESS {
-            write!(writer, "{} ", event.metadata().level())?;
+        if let Format::Json = self.format {
+            return json::write(writer, service.as_deref().unwrap_or(self.program), event);
         }
-        context.format_fields(writer.by_ref(), event)?;
+        if event.metadata().target() == ACCESS {
+            event.record(&mut Message(writer.by_ref()));
+        } else {
+            write!(writer, "{} ", event.metadata().level())?;
+            context.format_fields(writer.by_ref(), event)?;
+        }
         writeln!(writer)
+    }
+}
+
+/// Writes only the message: as text, it has all the fields of the access log.
+struct Message<'a>(Writer<'a>);
+
+impl Visit for Message<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            let _ = write_value(&mut self.0, field, value);
+        }
     }
 }
 
@@ -122,17 +167,78 @@ fn write_value(writer: &mut Writer<'_>, _: &Field, value: &dyn fmt::Debug) -> fm
 mod tests {
     use std::sync::Arc;
 
+    use futures_util::FutureExt;
+    use serde_json::{Value, json};
     use tracing::{debug, info, info_span, subscriber::with_default};
 
     use super::*;
+    use crate::Trace;
     use hostile::{check, ensure_one_line, values};
 
     /// The log of `act` with the variables of `env`.
     fn logged(env: Env, act: impl FnOnce()) -> String {
         let (reader, sink) = io::pipe().unwrap();
         let filter = filter(env, module_path!()).unwrap();
-        with_default(subscriber(filter, Arc::new(sink)), act);
+        let line = Line {
+            program: "test",
+            format: LOG_FORMAT.read(env).unwrap(),
+        };
+        with_default(subscriber(line, filter, Arc::new(sink)), act);
         io::read_to_string(reader).unwrap()
+    }
+
+    fn logged_as_json(act: impl FnOnce()) -> Value {
+        let line = logged(&set("LOG_FORMAT", "json"), act);
+        assert_eq!(line.matches('\n').count(), 1, "{line}");
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    }
+
+    #[test]
+    fn a_line_of_json_has_stable_fields() {
+        let mut line = logged_as_json(|| {
+            info!(target: ACCESS, method = %"GET", status = 200_u16, bytes = None::<u64>, seconds = 0.5, "hello");
+        });
+        let timestamp = line["timestamp"].take();
+        let timestamp = timestamp.as_str().unwrap();
+        humantime::parse_rfc3339(timestamp).unwrap();
+        let expected = json!({
+            "timestamp": null, "level": "INFO", "service": "test", "target": "access",
+            "message": "hello", "method": "GET", "status": 200, "seconds": 0.5,
+        });
+        assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn a_line_of_json_names_the_service_of_its_span_and_the_trace() {
+        let trace = Trace::start().unwrap();
+        let line = logged_as_json(|| {
+            let log = Trace::scope(Some(trace), async { info!("hello") });
+            info_span!("service", name = %"rng").in_scope(|| log.now_or_never());
+        });
+        assert_eq!(line["service"], "rng");
+        assert_eq!(line["trace_id"], trace.id());
+    }
+
+    #[test]
+    fn any_value_is_a_string_of_json() {
+        check(
+            500,
+            &values(&["\"", "\\", "\n", "\u{1b}[31m", "\u{2028}"]),
+            |value| {
+                let line = logged_as_json(|| info!(target: ACCESS, path = %value, "{value}"));
+                anyhow::ensure!(line["message"] == value && line["path"] == value, "{line}");
+                Ok(())
+            },
+        );
+    }
+
+    #[test]
+    fn any_other_format_is_refused() {
+        for value in ["JSON", "yaml", "text "] {
+            let error = LOG_FORMAT.read(&set("LOG_FORMAT", value)).unwrap_err();
+            let expected = format!("LOG_FORMAT is {value:?}, but it must be text or json");
+            assert_eq!(error.to_string(), expected);
+        }
     }
 
     fn set<'a>(name: &'a str, value: &'a str) -> impl Fn(&str) -> Option<String> + 'a {

@@ -11,12 +11,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Env, Help, Invalid, chain, health,
-    log::{self, DEBUG, RUST_LOG},
+    log::{self, DEBUG, LOG_FORMAT, RUST_LOG},
     signal::{IGNORE_SIGTERM, stop_on_signal},
 };
 
 /// The variables that every program reads.
-const COMMON: [Help; 3] = [DEBUG.help(), RUST_LOG.help(), IGNORE_SIGTERM.help()];
+const COMMON: [Help; 4] = [
+    DEBUG.help(),
+    RUST_LOG.help(),
+    LOG_FORMAT.help(),
+    IGNORE_SIGTERM.help(),
+];
 
 /// The exit code of an invalid argument or variable, and of whatever else prevents the start.
 const CANNOT_START: i32 = 2;
@@ -87,9 +92,10 @@ pub fn configure<C>(
 ) -> (C, CancellationToken) {
     let env = |name: &str| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let filter = program.or_exit(log::filter(&env, program.name));
+    let format = program.or_exit(LOG_FORMAT.read(&env));
     let ignore_sigterm = program.or_exit(IGNORE_SIGTERM.read(&env));
     let config = program.or_exit(read(&env));
-    log::init(filter);
+    log::init(program.name, format, filter);
     let stop = stop_on_signal(ignore_sigterm).context("cannot install signal handlers");
     (config, program.or_exit(stop))
 }

@@ -114,7 +114,7 @@ async fn a_request_is_in_flight_until_its_client_disconnects() {
     let until = async |sample| {
         timeout(Duration::from_secs(5), until(sample))
             .await
-            .unwrap()
+            .unwrap();
     };
     let waiting = tokio::spawn(Client::new().get(format!("{url}/wait")).send());
     until("\nhttp_requests_in_flight 1\n").await;
@@ -145,6 +145,12 @@ fn ensure_bounded(text: &str) -> Result<()> {
     for labels in &labels {
         let routes = ["\"/\"", "\"/item/{n", "\"/wait\"", "\"other\""];
         ensure!(routes.contains(&labels[0]), "{labels:?}");
+        let methods = "GET HEAD POST PUT PATCH DELETE OPTIONS other".split(' ');
+        let mut methods = methods.map(|method| format!("method=\"{method}\""));
+        ensure!(
+            methods.any(|method| labels.contains(&&*method)),
+            "{labels:?}"
+        );
     }
     ensure!(labels.len() <= 40, "{} labels: {labels:?}", labels.len());
     Ok(())

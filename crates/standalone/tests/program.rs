@@ -2,8 +2,12 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::BTreeSet, net::TcpListener};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::TcpListener,
+};
 
+use serde_json::Value;
 use subprocess::{
     Command, Subprocess, check_version_and_help, code_and_stderr, command, free_port,
 };
@@ -94,5 +98,44 @@ async fn a_port_in_use_is_one_line_and_exit_code_2() {
         command.env("RUST_BACKTRACE", backtrace);
         let result = code_and_stderr(command.args(["--port", &first])).await;
         assert_eq!(result, (Some(2), line.clone()));
+    }
+}
+
+#[tokio::test]
+async fn the_trace_of_a_unit_is_in_the_logs_of_three_services() {
+    let port = free_port().min(65533).to_string();
+    let environment = [
+        ("LOG_FORMAT", "json"),
+        ("RUST_LOG", "info,worker=debug"),
+        ("DELAY", "5ms"),
+    ];
+    let arguments = ["--workers", "2", "--port", &port];
+    let mut process = Subprocess::spawn(standalone().args(arguments).envs(environment));
+    let mut traces = BTreeMap::<String, Vec<String>>::new();
+    for _ in 0..200 {
+        let line: Value = serde_json::from_str(&process.line().await).unwrap();
+        let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+        if line["trace_id"].is_string() {
+            let event = if line["target"] == "access" {
+                "path"
+            } else {
+                "message"
+            };
+            let event = format!("{}: {}", text("service"), text(event));
+            traces.entry(text("trace_id")).or_default().push(event);
+        }
+    }
+    let unit = |worker: &str| {
+        let unit = [
+            "worker: Doing one unit of work",
+            "rng: /32",
+            "hasher: /",
+            "worker: No coin found",
+        ];
+        unit.map(|event| event.replace("worker", worker)).to_vec()
+    };
+    for worker in ["worker_1", "worker_2"] {
+        let units = traces.values().filter(|events| **events == unit(worker));
+        assert!(units.count() > 5, "{worker}: {traces:#?}");
     }
 }

@@ -128,10 +128,7 @@ fn each_query_of_the_dashboard_is_in_a_lab() {
     for query in queries() {
         // Those of the three percentiles differ in a number.
         let query = query.replace("0.95, ", "0.5, ").replace("0.99, ", "0.5, ");
-        assert!(
-            labs.contains(&format!("\n{query}\n")),
-            "no lab has {query}"
-        );
+        assert!(labs.contains(&format!("\n{query}\n")), "no lab has {query}");
     }
 }
 

@@ -73,6 +73,9 @@ async fn requests_are_counted_by_route_method_and_status_in_the_text_format() {
     ] {
         text(&format!("{url}{path}")).await;
     }
+    let unknown = Method::from_bytes(b"BREW").unwrap();
+    let unknown = Client::new().request(unknown, &url).send().await;
+    assert_eq!(unknown.unwrap().status(), StatusCode::METHOD_NOT_ALLOWED);
     let response = reqwest::get(format!("{url}/metrics")).await.unwrap();
     let content_type = response.headers()["content-type"].to_str().unwrap();
     assert_eq!(content_type, "text/plain; version=0.0.4; charset=utf-8");
@@ -93,11 +96,15 @@ async fn requests_are_counted_by_route_method_and_status_in_the_text_format() {
         count(r#"{route="other",method="GET",status="404"}"#),
         Some(&1.0)
     );
+    assert_eq!(
+        count(r#"{route="/",method="other",status="405"}"#),
+        Some(&1.0)
+    );
     // Nothing else is measured.
     let counts = samples
         .keys()
         .filter(|name| name.contains("_seconds_count"));
-    assert_eq!(counts.count(), 3);
+    assert_eq!(counts.count(), 4);
     let build = r#"dockercoins_build_info{service="test",version="1.2.3"} 1"#;
     assert!(text.contains(build), "{text}");
 }

@@ -575,10 +575,10 @@ fn c25_a_sed_on_a_size_makes_the_legend_bigger() {
 }
 
 /// "Compose watches the source: save a file, and it is deployed."
-// Fails without the path of worker, and when the page is copied elsewhere.
+// Fails without the path of worker.
 #[test]
 #[ignore = "needs a Docker engine, Compose 2.24 and curl, and builds an image"]
-fn watch_rebuilds_a_service_and_copies_the_files_of_the_page() {
+fn watch_rebuilds_a_service_whose_source_changes() {
     if sh!("{COMPOSE} version").contains(" 1.") {
         println!("Compose 1 does not watch");
         return;

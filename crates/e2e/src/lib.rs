@@ -17,6 +17,7 @@ mod compose;
 mod kubernetes;
 pub mod lab;
 pub mod log;
+mod registry;
 mod swarm;
 mod webui;
 pub mod yaml;
@@ -32,6 +33,7 @@ use std::{
 pub use command::{Running, inspect, run, shell, try_run};
 pub use compose::{COMPOSE, Project, registry};
 pub use kubernetes::Namespace;
+pub use registry::Registry;
 pub use swarm::{Stack, VIRTUAL_IPS};
 pub use webui::Webui;
 

@@ -30,13 +30,20 @@ impl Stack {
     /// The label of what belongs to a stack.
     pub const LABEL: &str = "com.docker.stack.namespace";
 
-    /// Deploys the stack file of the repository with these variables, such as `RNG_MODE=replicated`,
-    /// once no other stack of the process is there any more, and waits until all of its tasks run.
+    /// Deploys the stack file of the repository with the images that all tests share, and with these
+    /// variables, such as `RNG_MODE=replicated`.
     #[track_caller]
     pub fn deploy(name: &str, variables: &str) -> Self {
+        let variables = format!("REGISTRY={} TAG={TAG} {variables}", registry());
+        Self::pull(name, &variables)
+    }
+
+    /// Deploys the stack file with the images that the variables `REGISTRY` and `TAG` name, once no
+    /// other stack of the process is there any more, and waits until all of its tasks run.
+    #[track_caller]
+    pub fn pull(name: &str, variables: &str) -> Self {
         let stack = Self::nothing(name);
         let name = &stack.name;
-        let variables = format!("REGISTRY={} TAG={TAG} {variables}", registry());
         let deploy = "docker stack deploy --resolve-image never --compose-file -";
         let file = stack_file();
         let printed = sh!("{variables} {deploy} {name} <<'END'\n{file}END");

@@ -1,0 +1,92 @@
+//! The images of a release, in a registry of the test's own: pushed and joined as the workflow does
+//! it, pulled by Compose and by Swarm.
+//!
+//!     cargo test -p e2e --test registry -- --ignored
+//!
+//! Needs a Docker engine, and the program of Debian's package `docker-registry`.
+#![cfg(unix)]
+
+use std::time::Duration;
+
+use e2e::{BUILT, Project, Registry, Stack, sh};
+
+const TAG: &str = "v1.0.0";
+const REVISION: &str = "0123456789abcdef";
+const SOURCE: &str = "https://example.org/dockercoins";
+/// An application whose images are there does its first work within that on a slow machine.
+const SOON: Duration = Duration::from_secs(60);
+
+// Fails when join makes no v0.1, and when v0.2 is no slower.
+#[test]
+#[ignore = "needs a Docker engine and docker-registry, and builds the images"]
+fn a_release_is_pushed_joined_and_pulled_by_compose_and_by_swarm() {
+    let registry = Registry::start();
+    let address = &registry.address;
+    let variables = format!("REGISTRY={address} TAG={TAG} REVISION={REVISION} SOURCE={SOURCE}");
+    // The profile that the other tests build with, whose dependencies are in the cache.
+    let release = format!("PROFILE=release {variables} bash .ci/release");
+    sh!("{release} push");
+
+    // Images for the other architecture, as its runner would push them.
+    let here = sh!("docker version --format '{}'", "{{.Server.Arch}}");
+    let other = if here == "arm64" { "amd64" } else { "arm64" };
+    let mut parts = BUILT.map(|service| format!("{service}:{TAG}")).to_vec();
+    parts.push("worker:v0.2".to_owned());
+    for part in &parts {
+        let name = format!("{address}/{part}-{other}");
+        let build = format!("docker buildx build --platform linux/{other} --push --tag {name}");
+        sh!("printf 'FROM scratch\nCOPY Cargo.lock /\n' | {build} --file - .");
+    }
+    sh!("{release} join {here} {other}");
+    for service in BUILT {
+        let lists = [TAG, "latest", "v0.1"]
+            .map(|tag| sh!("docker buildx imagetools inspect --raw {address}/{service}:{tag}"));
+        for architecture in [&*here, other] {
+            let platform = format!("\"architecture\": \"{architecture}\"");
+            assert_eq!(lists[0].matches(&platform).count(), 1, "{}", lists[0]);
+        }
+        assert!(lists.iter().all(|list| *list == lists[0]), "{lists:?}");
+    }
+
+    // From here on, an image is there only if it was pulled.
+    remove_images(address);
+    let project = Project::with_own_images("pulled");
+    for service in BUILT {
+        let pulled = format!("{address}/{service}:{TAG}");
+        project.edit(&project.image(service), &pulled);
+    }
+    project.compose(&format!("pull {}", BUILT.join(" ")));
+    for service in BUILT {
+        let image = format!("{address}/{service}:{TAG}");
+        let version = sh!("docker run --rm {image} --version");
+        let expected = format!("{service} {} ({REVISION})", &TAG[1..]);
+        assert_eq!(version, expected);
+        for (label, value) in [
+            ("title", service),
+            ("version", &TAG[1..]),
+            ("revision", REVISION),
+            ("source", SOURCE),
+        ] {
+            let label =
+                format!("{{{{index .Config.Labels \"org.opencontainers.image.{label}\"}}}}");
+            assert_eq!(sh!("docker inspect --format '{label}' {image}"), value);
+        }
+    }
+    project.compose("up -d --no-build");
+    project.webui().until_hashes(SOON, 4);
+    drop(project);
+    sh!("docker pull {address}/worker:v0.2");
+    let environment = "docker inspect --format '{{.Config.Env}}'";
+    let environment = sh!("{environment} {address}/worker:v0.2");
+    assert!(environment.contains("DELAY=2s"), "{environment}");
+
+    remove_images(address);
+    let stack = Stack::pull("pulled", &format!("REGISTRY={address} TAG={TAG}"));
+    stack.webui().until_hashes(SOON, 4);
+}
+
+/// Removes the images of the engine with names in this registry.
+fn remove_images(address: &str) {
+    let names = "docker images --format '{{.Repository}}:{{.Tag}}'";
+    sh!("docker rmi $({names} '{address}/*')");
+}

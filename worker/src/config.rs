@@ -13,18 +13,11 @@ const HASHER_URL: Variable<String> = url("HASHER_URL", HASHER, "the URL of hashe
 const REDIS_URL: Variable<redis::Client> = Redis::url(REDIS);
 
 /// The image sets it. Without it, several workers run on one host.
-const METRICS_PORT: Variable<Option<u16>> = Variable {
+const METRICS_PORT: Variable<u16> = Variable {
     name: "METRICS_PORT",
     default: "",
     about: "the port that serves /metrics; if unset, none does",
-    expected: "a port number from 1 to 65535",
-    parse: |value| {
-        if value.is_empty() {
-            Some(None)
-        } else {
-            (variable::port().parse)(value).map(Some)
-        }
-    },
+    ..variable::port()
 };
 
 /// Name, version and variables of worker.
@@ -68,7 +61,7 @@ impl Config {
             hasher: HASHER_URL.read(env)?,
             redis: REDIS_URL.read(env)?,
             delay: DELAY.read(env)?,
-            metrics_port: METRICS_PORT.read(env)?,
+            metrics_port: METRICS_PORT.read_if_set(env)?,
         })
     }
 }

@@ -32,18 +32,12 @@ pub(crate) const DEBUG: Variable<bool> = variable::switch(
     "DEBUG",
     "y logs debug events: worker logs each unit of work",
 );
-pub(crate) const RUST_LOG: Variable<Option<Targets>> = Variable {
+pub(crate) const RUST_LOG: Variable<Targets> = Variable {
     name: "RUST_LOG",
     default: "",
     about: "what to log, such as warn or info,worker=debug; overrides DEBUG",
     expected: "levels from off, error, warn and info to debug and trace, such as info,worker=debug",
-    parse: |value| {
-        if value.is_empty() {
-            Some(None)
-        } else {
-            value.parse().ok().map(Some)
-        }
-    },
+    parse: |value| value.parse().ok(),
 };
 
 pub(crate) const LOG_FORMAT: Variable<Format> = Variable {
@@ -80,7 +74,7 @@ pub(crate) fn filter(env: Env, program: &'static str) -> Result<Targets, Invalid
     let default = Targets::new()
         .with_default(Level::INFO)
         .with_targets([(program, level), (env!("CARGO_PKG_NAME"), level)]);
-    Ok(RUST_LOG.read(env)?.unwrap_or(default))
+    Ok(RUST_LOG.read_if_set(env)?.unwrap_or(default))
 }
 
 /// Installs the log of the process.

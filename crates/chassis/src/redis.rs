@@ -19,10 +19,6 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// What a valid `REDIS_URL` is: the end of a sentence that begins "it must be".
-    pub const EXPECTED: &str =
-        "a URL such as redis://redis, redis://redis:6379/0 or redis://:password@redis";
-
     /// The variable `REDIS_URL`.
     #[must_use]
     pub const fn url(default: &'static str) -> Variable<Client> {
@@ -30,15 +26,9 @@ impl Redis {
             name: "REDIS_URL",
             default,
             about: "the URL of redis",
-            expected: Self::EXPECTED,
-            parse: Self::parse,
+            expected: "a URL such as redis://redis, redis://redis:6379/0 or redis://:password@redis",
+            parse: |url| Client::open(url).ok(),
         }
-    }
-
-    /// The client for a URL; `None` if the URL is invalid.
-    #[must_use]
-    pub fn parse(url: &str) -> Option<Client> {
-        Client::open(url).ok()
     }
 
     /// Connects with the first query.

@@ -70,8 +70,24 @@ impl<T> Variable<T> {
     ///
     /// When the value is invalid.
     pub fn read(&self, env: Env) -> Result<T, Invalid> {
-        let value = env(self.name).filter(|value| !value.is_empty());
-        let value = value.unwrap_or_else(|| self.default.to_owned());
+        let value = self.value(env);
+        self.parse(value.unwrap_or_else(|| self.default.to_owned()))
+    }
+
+    /// The value in `env`, or `None` if it is unset or empty, whatever the default.
+    ///
+    /// # Errors
+    ///
+    /// When the value is invalid.
+    pub fn read_if_set(&self, env: Env) -> Result<Option<T>, Invalid> {
+        self.value(env).map(|value| self.parse(value)).transpose()
+    }
+
+    fn value(&self, env: Env) -> Option<String> {
+        env(self.name).filter(|value| !value.is_empty())
+    }
+
+    fn parse(&self, value: String) -> Result<T, Invalid> {
         (self.parse)(&value).ok_or(Invalid {
             name: self.name,
             value,

@@ -16,18 +16,9 @@ use tracing::{Instrument, error, info, info_span};
 
 const DELAY: Variable<Duration> = variable::delay("100ms");
 const FILES: Variable<PathBuf> = webui::files("webui/files");
-const REDIS_URL: Variable<Option<redis::Client>> = Variable {
-    name: "REDIS_URL",
-    default: "",
+const REDIS_URL: Variable<redis::Client> = Variable {
     about: "the URL of redis; if unset, a Redis in memory is used",
-    expected: Redis::EXPECTED,
-    parse: |value| {
-        if value.is_empty() {
-            Some(None)
-        } else {
-            Redis::parse(value).map(Some)
-        }
-    },
+    ..Redis::url("")
 };
 
 /// Name, version and variables of standalone.
@@ -68,7 +59,7 @@ impl Config {
         Ok(Self {
             workers,
             delay: DELAY.read(env)?,
-            redis: REDIS_URL.read(env)?,
+            redis: REDIS_URL.read_if_set(env)?,
             files: FILES.read(env)?,
         })
     }

@@ -1,23 +1,19 @@
 //! What the Helm chart renders, compared with the manifests. Needs Helm, but no cluster.
 //!
-//!     cargo test -p e2e --test chart -- --ignored
-#![cfg(unix)]
-#![allow(clippy::unwrap_used)]
+//!     cargo test -p e2e --test manifests -- --ignored
 
-use std::{collections::BTreeMap, fs};
+use std::collections::BTreeMap;
 
-use e2e::{BUILT, root, sh, yaml};
+use e2e::{BUILT, sh, yaml};
 use serde_json::{Value, json};
+
+use super::{objects, text};
 
 // Fails with another limit in one of both, without the Service of redis, and with a Service for worker.
 #[test]
 #[ignore = "needs Helm"]
 fn the_chart_renders_what_the_manifests_say() {
-    let files = fs::read_dir(root().join("k8s")).unwrap();
-    let paths = files.map(|file| file.unwrap().path());
-    let manifests = paths.filter(|path| path.is_file()).map(fs::read_to_string);
-    let manifests: String = manifests.map(Result::unwrap).collect();
-    assert_eq!(rendered(""), by_name(&manifests));
+    assert_eq!(rendered(""), by_kind_and_name(objects("k8s")));
 }
 
 // Fails when a value is ignored.
@@ -51,21 +47,20 @@ fn values_change_images_replicas_probes_and_secrets_and_nothing_else() {
     assert_eq!(changed, expected);
 }
 
-/// The objects of the chart with these arguments, by kind and name.
+/// The objects of the chart with these arguments.
 fn rendered(arguments: &str) -> BTreeMap<(String, String), Value> {
-    by_name(&sh!(
+    let mut objects = yaml::parse(&sh!(
         "helm template dockercoins charts/dockercoins {arguments}"
-    ))
+    ));
+    objects.retain(|object| !object.is_null());
+    by_kind_and_name(objects)
 }
 
-fn by_name(text: &str) -> BTreeMap<(String, String), Value> {
-    let documents = yaml::parse(text).into_iter();
-    let objects = documents.filter(|object| !object.is_null());
-    let key = |field: &Value| field.as_str().unwrap().to_owned();
-    objects
-        .map(|object| {
-            let name = key(&object["metadata"]["name"]);
-            ((key(&object["kind"]), name), object)
-        })
-        .collect()
+fn by_kind_and_name(objects: Vec<Value>) -> BTreeMap<(String, String), Value> {
+    let key = |object: &Value| {
+        let fields = [&object["kind"], &object["metadata"]["name"]];
+        fields.map(|field| text(field).to_owned()).into()
+    };
+    let objects = objects.into_iter();
+    objects.map(|object| (key(&object), object)).collect()
 }

@@ -5,6 +5,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
+mod chart;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

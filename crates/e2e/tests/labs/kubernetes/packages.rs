@@ -1,4 +1,4 @@
-//! The manifests as a chart and as a base, and whoever applies them.
+//! The manifests as a Helm chart, as a Kustomize base, and applied by a controller.
 
 use e2e::{Namespace, SERVICES, Webui, lab, try_run, until};
 use serde_json::{Value, json};

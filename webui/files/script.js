@@ -7,7 +7,7 @@ import { view } from "./view.js";
 
 const TIMEOUT = 2000; // milliseconds; webui gives redis 1500
 
-// clock: offset of the server's clock in seconds; away: the service that is away, if any.
+// clock: seconds by which the server's clock is ahead. away: the unavailable service, if any.
 let { samples, events, clock, away } = load();
 let state = "live";
 let asking = false;

@@ -30,6 +30,7 @@ use tokio::{
     sync::{Mutex, MutexGuard, Semaphore},
     time::Instant,
 };
+use tracing::{Instrument, info_span};
 
 pub use config::{Config, PROGRAM};
 
@@ -88,7 +89,7 @@ impl Queue {
     async fn turn(&self) -> MutexGuard<'_, ()> {
         let _waiting = Counted::new(&self.length);
         let arrived = Instant::now();
-        let turn = self.turn.lock().await;
+        let turn = self.turn.lock().instrument(info_span!("queue")).await;
         self.wait.observe(arrived.elapsed().as_secs_f64());
         turn
     }

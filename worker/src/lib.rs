@@ -12,7 +12,7 @@ use tokio::{
     select,
     time::{Instant, sleep, timeout},
 };
-use tracing::{Instrument, debug, error, info};
+use tracing::{Instrument, debug, error, info, info_span};
 
 pub use config::{Config, PROGRAM};
 use metrics::{Measured, Metrics};
@@ -53,6 +53,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<()> {
     Worker::new(services, metrics, config.delay, stop)
         .run_until_stopped()
         .await;
+    chassis::export_spans().await;
     Ok(())
 }
 
@@ -121,15 +122,20 @@ impl<S: Services> Worker<S> {
     async fn work_loop(&mut self) -> Result<()> {
         self.put_coin().await?;
         while !self.stop.is_cancelled() {
-            if self
-                .updated
-                .is_none_or(|updated| updated.elapsed() >= UPDATE_INTERVAL)
-            {
-                self.update_counter().await?;
-            }
-            Trace::scope(Some(Trace::start()?), self.work_once()).await?;
+            let unit = self.update_and_work().instrument(info_span!("unit"));
+            Trace::scope(Some(Trace::start()?), unit).await?;
         }
         Ok(())
+    }
+
+    async fn update_and_work(&mut self) -> Result<()> {
+        if self
+            .updated
+            .is_none_or(|updated| updated.elapsed() >= UPDATE_INTERVAL)
+        {
+            self.update_counter().await?;
+        }
+        self.work_once().await
     }
 
     async fn work_once(&mut self) -> Result<()> {

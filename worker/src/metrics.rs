@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Result, ensure};
 use chassis::metrics::{Counter, Family, Gauge, Histogram, seconds_by};
 use tokio::time::Instant;
+use tracing::{Instrument, field::Empty, info_span};
 
 use crate::services::Services;
 
@@ -81,11 +82,20 @@ struct Peer {
 }
 
 impl Peer {
-    /// Records a call since `start`, and returns its result.
-    fn record<T>(&self, start: Instant, result: Result<T>) -> Result<T> {
+    /// Records a call, as metrics and as a span.
+    async fn record<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let span = info_span!(
+            "call",
+            otel.name = self.name,
+            otel.kind = "client",
+            otel.status_code = Empty
+        );
+        let start = Instant::now();
+        let result = call.instrument(span.clone()).await;
         self.seconds.observe(start.elapsed().as_secs_f64());
         if result.is_err() {
             self.failures.inc();
+            span.record("otel.status_code", "error");
         }
         *self.answered.lock().unwrap_or_else(PoisonError::into_inner) =
             result.is_ok().then(Instant::now);
@@ -106,26 +116,22 @@ pub(crate) struct Measured<S> {
 
 impl<S: Services> Services for Measured<S> {
     async fn get_random_bytes(&self) -> Result<[u8; 32]> {
-        let start = Instant::now();
-        let result = self.services.get_random_bytes().await;
-        self.metrics.rng.record(start, result)
+        let call = self.services.get_random_bytes();
+        self.metrics.rng.record(call).await
     }
 
     async fn hash_bytes(&self, data: [u8; 32]) -> Result<String> {
-        let start = Instant::now();
-        let result = self.services.hash_bytes(data).await;
-        self.metrics.hasher.record(start, result)
+        let call = self.services.hash_bytes(data);
+        self.metrics.hasher.record(call).await
     }
 
     async fn incrby_hashes(&mut self, units: u64, update: u64) -> Result<()> {
-        let start = Instant::now();
-        let result = self.services.incrby_hashes(units, update).await;
-        self.metrics.redis.record(start, result)
+        let call = self.services.incrby_hashes(units, update);
+        self.metrics.redis.record(call).await
     }
 
     async fn hset_wallet(&mut self, digest: &str, bytes: &[u8]) -> Result<bool> {
-        let start = Instant::now();
-        let result = self.services.hset_wallet(digest, bytes).await;
-        self.metrics.redis.record(start, result)
+        let call = self.services.hset_wallet(digest, bytes);
+        self.metrics.redis.record(call).await
     }
 }

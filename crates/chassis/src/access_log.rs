@@ -5,25 +5,36 @@ use std::{fmt, net::SocketAddr, time::SystemTime};
 
 use axum::{
     body::HttpBody,
-    extract::{ConnectInfo, Request},
+    extract::{ConnectInfo, MatchedPath, Request},
     http::{Method, header},
     middleware::Next,
     response::Response,
 };
 use tokio::time::Instant;
-use tracing::info;
+use tracing::{Instrument, Span, field::Empty, info, info_span};
 
-use crate::{Trace, log::ACCESS};
+use crate::{Trace, log::ACCESS, otel};
 
 /// Logs each request when its response is ready, so the time includes rng's queue. What is logged
 /// until then belongs to the trace of the request too.
 pub(crate) async fn access_log(
     ConnectInfo(client): ConnectInfo<SocketAddr>,
+    route: Option<MatchedPath>,
     request: Request,
     next: Next,
 ) -> Response {
     let trace = Trace::of(request.headers());
-    Trace::scope(trace, respond(client, request, next)).await
+    let span = info_span!(
+        "request",
+        otel.name = %SpanName(request.method(), route.as_ref()),
+        otel.kind = "server",
+        http.response.status_code = Empty,
+    );
+    if let Some(client) = trace {
+        otel::adopt(&span, client);
+    }
+    let response = respond(client, request, next).instrument(span);
+    Trace::scope(trace, response).await
 }
 
 async fn respond(client: SocketAddr, request: Request, next: Next) -> Response {
@@ -36,6 +47,7 @@ async fn respond(client: SocketAddr, request: Request, next: Next) -> Response {
     let path = request.uri().clone();
     let response = next.run(request).await;
     let status = response.status().as_u16();
+    Span::current().record("http.response.status_code", i64::from(status));
     let bytes = body_size(&response).filter(|_| method != Method::HEAD);
     let size = Size(bytes);
     let seconds = received.elapsed().as_secs_f64();
@@ -47,6 +59,19 @@ async fn respond(client: SocketAddr, request: Request, next: Next) -> Response {
         "{client} - - [{time}] \"{request_line}\" {status} {size} {seconds:.4}"
     );
     response
+}
+
+/// `GET /{n}`, and only the method if no route matches.
+struct SpanName<'a>(&'a Method, Option<&'a MatchedPath>);
+
+impl fmt::Display for SpanName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(method, route) = self;
+        match route {
+            Some(route) => write!(f, "{method} {}", route.as_str()),
+            None => method.fmt(f),
+        }
+    }
 }
 
 /// Content-Length first: a streamed body has no size hint.

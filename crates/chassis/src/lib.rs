@@ -31,6 +31,8 @@ mod json;
 mod listen;
 mod log;
 pub mod metrics;
+#[cfg_attr(not(feature = "otel"), path = "no_otel.rs")]
+mod otel;
 #[cfg(target_os = "linux")]
 mod process;
 mod program;
@@ -45,6 +47,7 @@ mod work;
 pub use error::chain;
 pub use listen::{bind_error, listen, listen_as};
 pub use metrics::Metrics;
+pub use otel::export_spans;
 pub use program::{Program, configure, print_and_exit, start};
 #[cfg(feature = "redis")]
 pub use redis::Redis;

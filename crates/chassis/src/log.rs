@@ -11,7 +11,7 @@ use tracing::{
 };
 use tracing_subscriber::{
     Layer, Registry,
-    filter::Targets,
+    filter::{FilterExt, Targets, filter_fn},
     fmt::{
         FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter,
         format::{self, Writer},
@@ -27,6 +27,9 @@ use crate::{Env, Invalid, Variable, json, variable};
 /// The target of the access log, which is written without a level. `RUST_LOG=info,access=off`
 /// disables it.
 pub(crate) const ACCESS: &str = "access";
+
+/// The name of the span of a service, whose value prefixes its lines.
+pub(crate) const SERVICE: &str = "service";
 
 pub(crate) const DEBUG: Variable<bool> = variable::switch(
     "DEBUG",
@@ -77,20 +80,29 @@ pub(crate) fn filter(env: Env, program: &'static str) -> Result<Targets, Invalid
     Ok(RUST_LOG.read_if_set(env)?.unwrap_or(default))
 }
 
-/// Installs the log of the process.
-pub(crate) fn init(program: &'static str, format: Format, filter: Targets) {
-    subscriber(Line { program, format }, filter, io::stdout).init();
+/// Installs the log of the process, and `spans`, which records spans.
+pub(crate) fn init<S>(program: &'static str, format: Format, filter: Targets, spans: S)
+where
+    S: Layer<Registry> + Send + Sync + 'static,
+{
+    let subscriber = Registry::default().with(spans);
+    lines(Line { program, format }, filter, io::stdout)
+        .with_subscriber(subscriber)
+        .init();
 }
 
-fn subscriber<W>(line: Line, filter: Targets, sink: W) -> impl Subscriber + Send + Sync
+/// The lines. Of all spans, only that of a service is among them: the others are for traces.
+fn lines<S, W>(line: Line, filter: Targets, sink: W) -> impl Layer<S>
 where
+    S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let lines = layer()
+    let written = filter_fn(|metadata| metadata.is_event() || metadata.name() == SERVICE);
+    layer()
         .event_format(line)
         .fmt_fields(format::debug_fn(write_value))
-        .with_writer(sink);
-    Registry::default().with(lines.with_filter(filter))
+        .with_writer(sink)
+        .with_filter(written.and(filter))
 }
 
 /// As text, `INFO message`; within a span, prefixed by its values, as Compose prefixes the service:
@@ -177,7 +189,8 @@ mod tests {
             program: "test",
             format: LOG_FORMAT.read(env).unwrap(),
         };
-        with_default(subscriber(line, filter, Arc::new(sink)), act);
+        let lines = lines(line, filter, Arc::new(sink));
+        with_default(Registry::default().with(lines), act);
         io::read_to_string(reader).unwrap()
     }
 

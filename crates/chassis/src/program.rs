@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Env, Help, Invalid, chain, health,
     log::{self, DEBUG, LOG_FORMAT, RUST_LOG},
+    otel,
     signal::{IGNORE_SIGTERM, stop_on_signal},
 };
 
@@ -94,8 +95,11 @@ pub fn configure<C>(
     let filter = program.or_exit(log::filter(&env, program.name));
     let format = program.or_exit(LOG_FORMAT.read(&env));
     let ignore_sigterm = program.or_exit(IGNORE_SIGTERM.read(&env));
+    let spans = program.or_exit(otel::Config::from_env(&env));
     let config = program.or_exit(read(&env));
-    log::init(program.name, format, filter);
+    let layer = program.or_exit(spans.layer(program.name));
+    log::init(program.name, format, filter, layer);
+    spans.log();
     let stop = stop_on_signal(ignore_sigterm).context("cannot install signal handlers");
     (config, program.or_exit(stop))
 }
@@ -123,6 +127,7 @@ impl Program {
         let variables: String = variables
             .iter()
             .chain(&COMMON)
+            .chain(&otel::HELP)
             .map(ToString::to_string)
             .collect();
         format!("{name} {version}: {about}\n\n{usage}\nEnvironment:\n{variables}")

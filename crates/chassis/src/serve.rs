@@ -15,6 +15,7 @@ use crate::{
     access_log::access_log,
     connection::{Idle, serve_connection},
     metrics::Metrics,
+    otel::export_spans,
 };
 
 /// Beyond it, accepting one evicts the connection that has been idle longest. Well below the 1024
@@ -46,6 +47,7 @@ pub async fn serve(
     let router = metrics.measure(router.layer(from_fn(access_log)));
     let router = router.merge(metrics.into_router());
     serve_at_most(MAX_CONNECTIONS, listener, router, stop).await;
+    export_spans().await;
 }
 
 /// Serves only `/healthz` and `/metrics`, for a program that serves nothing else.

@@ -8,6 +8,8 @@ use rand::{
     rngs::{SysError, SysRng},
 };
 
+use crate::otel;
+
 tokio::task_local! {
     static CURRENT: Option<Trace>;
 }
@@ -16,8 +18,10 @@ tokio::task_local! {
 /// the value of `traceparent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trace {
-    id: u128,
-    span: u64,
+    pub(crate) id: u128,
+    pub(crate) span: u64,
+    /// Whether its spans are exported, where something exports any.
+    pub(crate) sampled: bool,
 }
 
 impl Trace {
@@ -34,13 +38,14 @@ impl Trace {
         Ok(Self {
             id: u128::from(random()?) << 64 | u128::from(random()?),
             span: random()?,
+            sampled: true,
         })
     }
 
     /// The trace of the current task, if it is within [`Trace::scope`].
     #[must_use]
     pub fn current() -> Option<Self> {
-        CURRENT.try_with(|trace| *trace).ok().flatten()
+        otel::current().or_else(|| CURRENT.try_with(|trace| *trace).ok().flatten())
     }
 
     /// Runs `future` as a part of `trace`.
@@ -65,18 +70,20 @@ impl Trace {
         let version = hex(fields.next()?, 2)?;
         let id = hex(fields.next()?, 32)?;
         let span = hex(fields.next()?, 16)?;
-        hex(fields.next()?, 2)?;
+        let flags = hex(fields.next()?, 2)?;
         let complete = version > 0 || fields.next().is_none();
         (version != 0xff && id != 0 && span != 0 && complete).then_some(Self {
             id,
             span: u64::try_from(span).ok()?,
+            sampled: flags & 1 == 1,
         })
     }
 }
 
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{:032x}-{:016x}-01", self.id, self.span)
+        let Self { id, span, sampled } = self;
+        write!(f, "00-{id:032x}-{span:016x}-{:02x}", u8::from(*sampled))
     }
 }
 

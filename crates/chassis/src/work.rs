@@ -7,6 +7,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, info_span};
 
 /// Tokio's timer has a resolution of 1 ms and rounds up. A unit of work has three sleeps, and the
 /// workshop measures 3.33 units per second.
@@ -32,6 +33,7 @@ impl Work {
         if !self.delay.is_zero() {
             self.stop
                 .run_until_cancelled(sleep_precisely(self.delay))
+                .instrument(info_span!("work"))
                 .await;
         }
     }

@@ -144,6 +144,17 @@ fn the_labels_of_the_images_say_what_the_manifests_of_cargo_say() {
     }
 }
 
+/// `BuildKit` takes a file of the same size and modification time for the same, and all files of an
+/// archive have the same time: webui would be built with the Dockerfile of hasher.
+// Fails without the comment in the Dockerfile of webui.
+#[test]
+fn no_two_dockerfiles_have_the_same_size() {
+    let sizes: BTreeSet<_> = BUILT
+        .map(|name| read(&format!("{name}/Dockerfile")).len())
+        .into();
+    assert_eq!(sizes.len(), BUILT.len(), "{sizes:?}");
+}
+
 // Fails when a label of a pod is another, and when a selector is.
 #[test]
 fn labels_and_selectors_are_the_name_of_the_service() {

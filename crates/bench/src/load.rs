@@ -1,5 +1,5 @@
-//! Requests per second and latency under `wrk`, without delays, beside an empty axum server that
-//! handles connections in the same way.
+//! Requests per second and latency under `wrk`, without delays, beside an empty service, and that
+//! beside an empty axum server.
 
 use std::{fs, process::Command};
 
@@ -14,7 +14,8 @@ use crate::{
     turns::{Value, figures},
 };
 
-const EMPTY: &str = "empty server";
+const SERVICE: &str = "empty service";
+const SERVER: &str = "empty server";
 
 /// What a client asks for: service, method, path.
 const REQUESTS: [(&str, &str, &str); 4] = [
@@ -31,23 +32,42 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     }
     let seconds = if bench.effort.short { 1 } else { 5 };
     let ours = Stack::new(&bench.images, Programs::Ours, NO_DELAY)?;
-    let bare = Stack::new(&bench.images, Programs::Bare, NO_DELAY)?;
-    ours.up(0, 1)?;
-    bare.up(0, 1)?;
-    let mut all = Vec::new();
-    for (service, method, path) in REQUESTS {
-        let load = |stack: &Stack, service| -> Result<Vec<Value>> {
-            let url = format!("http://{}{path}", stack.address(service)?);
-            Ok(wrk(method, &url, seconds)?.values(&format!("{service}: {method} {path}")))
-        };
-        let (mut loaded, mut empty) = (Vec::new(), Vec::new());
+    let service = Stack::new(&bench.images, Programs::Service, NO_DELAY)?;
+    let server = Stack::new(&bench.images, Programs::Bare, NO_DELAY)?;
+    for stack in [&ours, &service, &server] {
+        stack.up(0, 1)?;
+    }
+    let beside = |name: &str, request, (loaded, service), limit, empty| -> Result<_> {
+        let (mut ours, mut bare) = (Vec::new(), Vec::new());
         for _ in 0..bench.effort.rounds {
-            loaded.push(load(&ours, service)?);
-            empty.push(load(&bare, "webui")?);
+            ours.push(load(name, request, loaded, service, seconds)?);
+            bare.push(load(name, request, empty, "webui", seconds)?);
         }
-        all.extend(figures(&loaded, EMPTY, &empty));
+        Ok(figures(&ours, limit, &bare))
+    };
+    let mut all = beside(SERVICE, ("GET", "/"), (&service, "webui"), SERVER, &server)?;
+    for (name, method, path) in REQUESTS {
+        let title = format!("{name}: {method} {path}");
+        all.extend(beside(
+            &title,
+            (method, path),
+            (&ours, name),
+            SERVICE,
+            &service,
+        )?);
     }
     Ok(all)
+}
+
+fn load(
+    name: &str,
+    (method, path): (&str, &str),
+    stack: &Stack,
+    service: &str,
+    seconds: u64,
+) -> Result<Vec<Value>> {
+    let url = format!("http://{}{path}", stack.address(service)?);
+    Ok(wrk(method, &url, seconds)?.values(name))
 }
 
 /// What `wrk` measured.

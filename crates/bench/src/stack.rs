@@ -33,6 +33,8 @@ pub(crate) enum Programs {
     Ours,
     /// The bare rng, hasher and worker, and the empty server as webui.
     Bare,
+    /// The empty service as webui.
+    Service,
     /// Programs that do nothing, in place of redis too, and are killed without delay.
     Idle,
 }
@@ -211,10 +213,11 @@ fn changes(images: &Images, programs: Programs, delay: &str) -> Result<String> {
     let mut text = "services:\n".to_owned();
     for service in SERVICES.into_iter().chain(["redis"]) {
         let (image, entrypoint) = match (programs, service) {
-            (Programs::Ours | Programs::Bare, "redis") => continue,
+            (Programs::Ours | Programs::Bare | Programs::Service, "redis") => continue,
             (Programs::Ours, _) => (&images.of(service), None),
+            (Programs::Service, "webui") => (&bench, Some("/service".to_owned())),
             (Programs::Bare, "webui") => (&bench, Some("/empty".to_owned())),
-            (Programs::Bare, _) => (&bench, Some(format!("/bare, {service}"))),
+            (Programs::Bare | Programs::Service, _) => (&bench, Some(format!("/bare, {service}"))),
             (Programs::Idle, _) => (&bench, Some("/bare, idle".to_owned())),
         };
         writeln!(text, "  {service}:\n    image: {image}")?;

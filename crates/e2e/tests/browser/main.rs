@@ -15,6 +15,7 @@ mod graph;
 mod history;
 mod layout;
 mod performance;
+mod pictures;
 mod speed;
 mod state;
 

@@ -1,12 +1,9 @@
-//! What a sample costs, and the picture of the README.
-
-use std::{env, path::PathBuf, time::Duration};
+//! What a sample costs.
 
 use e2e::browser::{Engine, Page};
 use serde_json::json;
-use tokio::time::sleep;
 
-use crate::application::{Application, Webui, files};
+use crate::application::{Webui, files};
 
 /// The milliseconds that a sample may take.
 const MILLISECONDS: f64 = 2.0;
@@ -67,21 +64,4 @@ async fn heap(page: &Page) -> i64 {
     #[allow(clippy::cast_possible_truncation)]
     let bytes = usage["usedSize"].as_f64().unwrap() as i64;
     bytes
-}
-
-/// `PICTURE` is the file that it writes.
-#[tokio::test]
-#[ignore = "needs a browser"]
-async fn the_picture_of_the_readme() {
-    let application = Application::start(1).await;
-    let page = Page::open(&application.url).await;
-    page.resize(1280, 577).await;
-    sleep(Duration::from_secs(45)).await;
-    application.add_workers(9);
-    sleep(Duration::from_secs(55)).await;
-    page.until("state() === 'live' && number('true') > 9").await;
-    let picture = env::var_os("PICTURE")
-        .map_or_else(|| env::temp_dir().join("dockercoins.png"), PathBuf::from);
-    page.save_picture(&picture).await;
-    println!("the picture is {}", picture.display());
 }

@@ -94,9 +94,16 @@ impl Namespace {
     /// another registry and tag, and waits until all is up.
     #[track_caller]
     pub fn apply(&self) {
+        self.apply_images(registry(), TAG);
+    }
+
+    /// The same with the images of a release.
+    #[track_caller]
+    pub fn apply_images(&self, registry: &str, tag: &str) {
         let documented = "grep -hrs '^sed .*[$]REGISTRY.*kubectl apply' README.md docs";
         let eval = "[ \"$command\" ] && eval \"$command\"";
-        self.sh(&format!("command=$({documented}); {eval}"));
+        let images = format!("export REGISTRY={registry} TAG={tag}");
+        self.sh(&format!("{images}; command=$({documented}); {eval}"));
         self.sh("kubectl wait --for=condition=Available --timeout=2m deployment --all");
     }
 

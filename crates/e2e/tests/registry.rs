@@ -1,5 +1,5 @@
 //! The images of a release, in a registry of the test's own: pushed and joined as the workflow does
-//! it, pulled by Compose and by Swarm.
+//! it, pulled by Compose, Swarm and Kubernetes.
 //!
 //!     cargo test -p e2e --test registry -- --ignored
 //!
@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use e2e::{BUILT, Project, Registry, Stack, sh};
+use e2e::{BUILT, Namespace, Project, Registry, Stack, sh};
 
 const TAG: &str = "v1.0.0";
 const REVISION: &str = "0123456789abcdef";
@@ -22,10 +22,7 @@ const SOON: Duration = Duration::from_secs(60);
 fn a_release_is_pushed_joined_and_pulled_by_compose_and_by_swarm() {
     let registry = Registry::start();
     let address = &registry.address;
-    let variables = format!("REGISTRY={address} TAG={TAG} REVISION={REVISION} SOURCE={SOURCE}");
-    // The profile that the other tests build with, whose dependencies are in the cache.
-    let release = format!("PROFILE=release {variables} bash .ci/release");
-    sh!("{release} push");
+    let release = push(address);
 
     // Images for the other architecture, as its runner would push them.
     let here = sh!("docker version --format '{}'", "{{.Server.Arch}}");
@@ -83,6 +80,38 @@ fn a_release_is_pushed_joined_and_pulled_by_compose_and_by_swarm() {
     remove_images(address);
     let stack = Stack::pull("pulled", &format!("REGISTRY={address} TAG={TAG}"));
     stack.webui().until_hashes(SOON, 4);
+}
+
+#[test]
+#[ignore = "needs a Kubernetes cluster on this engine and docker-registry, and builds the images"]
+fn a_release_is_pulled_by_kubernetes() {
+    let registry = Registry::start();
+    let address = &registry.address;
+    let release = push(address);
+    sh!(
+        "{release} join $(docker version --format '{}')",
+        "{{.Server.Arch}}"
+    );
+    let namespace = Namespace::new("pulled");
+    remove_images(address);
+    namespace.apply_images(address, TAG);
+    namespace.webui().until_hashes(SOON, 4);
+    for service in BUILT {
+        assert!(
+            sh!("docker images {address}/{service}").contains(TAG),
+            "{service}"
+        );
+    }
+}
+
+/// Builds and pushes the images for this architecture; the result is what begins the next step of the
+/// release.
+fn push(registry: &str) -> String {
+    let variables = format!("REGISTRY={registry} TAG={TAG} REVISION={REVISION} SOURCE={SOURCE}");
+    // The profile that the other tests build with, whose dependencies are in the cache.
+    let release = format!("PROFILE=release {variables} bash .ci/release");
+    sh!("{release} push");
+    release
 }
 
 /// Removes the images of the engine with names in this registry.

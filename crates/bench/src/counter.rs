@@ -9,11 +9,11 @@ use std::{
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, sleep},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
-use redis::{Client, FromRedisValue};
+use redis::{Client, Connection, FromRedisValue};
 
 use crate::command::wait_until;
 
@@ -29,13 +29,24 @@ pub(crate) struct Move {
     units: u32,
 }
 
+/// Tries for a minute: with a full table of neighbours, a connection may fail.
+fn connect(client: &Client) -> Result<Connection> {
+    let mut connection = client.get_connection();
+    let start = Instant::now();
+    while connection.is_err() && start.elapsed() < READY_TIMEOUT {
+        sleep(Duration::from_millis(100));
+        connection = client.get_connection_with_timeout(Duration::from_secs(5));
+    }
+    connection.context("redis")
+}
+
 /// Watches the counter of a Redis.
 pub(crate) struct Counter(Arc<Mutex<Vec<Move>>>);
 
 impl Counter {
     pub(crate) fn watch(redis: IpAddr) -> Result<Self> {
         let client = Client::open(format!("redis://{redis}/"))?;
-        let mut connection = client.get_connection().context("redis")?;
+        let mut connection = connect(&client)?;
         connection.send_packed_command(&redis::cmd("MONITOR").get_packed_command())?;
         let moves = Arc::new(Mutex::new(Vec::new()));
         let counter = Self(Arc::clone(&moves));

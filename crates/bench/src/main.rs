@@ -166,11 +166,17 @@ fn run(arguments: &Arguments) -> Result<()> {
     effort.rounds = arguments.rounds.map_or(effort.rounds, NonZeroU32::get);
     let images = Images::build()?;
     let bench = Bench { images, effort };
+    let mut failure = Ok(());
     for section in SECTIONS.iter().filter(|section| arguments.want(section)) {
         progress(section.name);
-        report.add(section.name, section.about, (section.measure)(&bench)?);
+        match (section.measure)(&bench) {
+            Ok(figures) => report.add(section.name, section.about, figures),
+            // The other sections are measured all the same.
+            Err(error) => failure = Err(error.context(section.name)),
+        }
     }
-    report.write(arguments)
+    report.write(arguments)?;
+    failure
 }
 
 fn usage() -> String {

@@ -1,5 +1,5 @@
-//! Requests per second and latency under `wrk`, without delays, beside an empty service, and that
-//! beside an empty axum server.
+//! Requests per second and latency under `wrk`, without delays and without the log of requests, beside an
+//! empty service, and that beside an empty axum server.
 
 use std::{fs, process::Command};
 
@@ -10,7 +10,7 @@ use crate::{
     command::run,
     figure::Figure,
     progress,
-    stack::{NO_DELAY, Programs, Stack, scratch_file},
+    stack::{NO_DELAY_NO_LOG, Programs, Stack, scratch_file},
     turns::{Value, figures},
 };
 
@@ -31,9 +31,9 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
         return Ok(Vec::new());
     }
     let seconds = if bench.effort.short { 1 } else { 5 };
-    let ours = Stack::new(&bench.images, Programs::Ours, NO_DELAY)?;
-    let service = Stack::new(&bench.images, Programs::Service, NO_DELAY)?;
-    let server = Stack::new(&bench.images, Programs::Bare, NO_DELAY)?;
+    let ours = Stack::new(&bench.images, Programs::Ours, NO_DELAY_NO_LOG)?;
+    let service = Stack::new(&bench.images, Programs::Service, NO_DELAY_NO_LOG)?;
+    let server = Stack::new(&bench.images, Programs::Bare, NO_DELAY_NO_LOG)?;
     for stack in [&ours, &service, &server] {
         stack.up(0, 1)?;
     }

@@ -22,9 +22,11 @@ use crate::{
 /// The services that are ours.
 pub(crate) const SERVICES: [&str; 4] = ["rng", "hasher", "worker", "webui"];
 
-/// The simulated work of the workshop, and none.
-pub(crate) const DELAY: &str = "100ms";
-pub(crate) const NO_DELAY: &str = "0";
+/// The environment: with the simulated work of the workshop, without any, and without the log of
+/// requests, which the engine cannot read as fast as they come.
+pub(crate) const DELAY: &str = "DELAY: 100ms";
+pub(crate) const NO_DELAY: &str = "DELAY: '0'";
+pub(crate) const NO_DELAY_NO_LOG: &str = "DELAY: '0', RUST_LOG: 'info,access=off'";
 
 /// What runs in the containers of a stack.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -86,7 +88,7 @@ pub(crate) struct Stack {
 
 impl Stack {
     /// A project that is not started yet.
-    pub(crate) fn new(images: &Images, programs: Programs, delay: &str) -> Result<Self> {
+    pub(crate) fn new(images: &Images, programs: Programs, environment: &str) -> Result<Self> {
         let project = format!("dockercoins-bench-{}-{programs:?}", process::id()).to_lowercase();
         let files = env::temp_dir().join(&project);
         let label = format!("--filter label=com.docker.compose.project={project}");
@@ -107,7 +109,7 @@ impl Stack {
             base = base.replace(port, "127.0.0.1::80");
         }
         fs::write(files.join("docker-compose.yml"), base)?;
-        let changes = changes(images, programs, delay)?;
+        let changes = changes(images, programs, environment)?;
         fs::write(files.join("changes.yml"), changes)?;
         Ok(Self {
             programs,
@@ -208,7 +210,7 @@ impl Stack {
 }
 
 /// What the second Compose file changes.
-fn changes(images: &Images, programs: Programs, delay: &str) -> Result<String> {
+fn changes(images: &Images, programs: Programs, environment: &str) -> Result<String> {
     let bench = images.of("bench");
     let mut text = "services:\n".to_owned();
     for service in SERVICES.into_iter().chain(["redis"]) {
@@ -232,8 +234,8 @@ fn changes(images: &Images, programs: Programs, delay: &str) -> Result<String> {
                 text,
                 "    command: []\n    user: \"65534\"\n    stop_signal: SIGKILL"
             )?;
-        } else if service != "webui" {
-            writeln!(text, "    environment: {{DELAY: \"{delay}\"}}")?;
+        } else {
+            writeln!(text, "    environment: {{{environment}}}")?;
         }
     }
     Ok(text)

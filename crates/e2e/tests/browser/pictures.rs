@@ -10,8 +10,8 @@ use e2e::{Project, browser::Page, root};
 const FULL: u64 = 240;
 
 /// Runs commands, each at its second, and takes a picture when the graph is full.
-async fn picture(path: &str, size: (u32, u32), commands: &[(u64, &str)]) {
-    let project = Project::new("picture");
+async fn picture(name: &str, path: &str, size: (u32, u32), commands: &[(u64, &str)]) {
+    let project = Project::new(&format!("picture-{name}"));
     project.scale(1);
     let page = Page::open(&project.webui().url).await;
     page.resize(size.0, size.1).await;
@@ -27,14 +27,21 @@ async fn picture(path: &str, size: (u32, u32), commands: &[(u64, &str)]) {
 }
 
 async fn lab(name: &str, commands: &[(u64, &str)]) {
-    picture(&format!("docs/pictures/{name}.png"), (800, 400), commands).await;
+    let path = format!("docs/pictures/{name}.png");
+    picture(name, &path, (800, 400), commands).await;
 }
 
 #[tokio::test]
 #[ignore = "takes four minutes, and needs a Docker engine and a browser"]
 async fn readme() {
     let ten = "docker-compose up -d --scale worker=10";
-    picture(".github/dashboard.png", (1280, 577), &[(120, ten)]).await;
+    picture(
+        "readme",
+        ".github/dashboard.png",
+        (1280, 577),
+        &[(120, ten)],
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -151,9 +151,8 @@ fn median(units: &[Unit], span: impl Fn(&Unit) -> f64) -> f64 {
     all[all.len() / 2]
 }
 
-// Fails when worker sends the span of the unit as the parent of rng's, when rng does not adopt it, when
-// the queue is no span, when worker does not export what is left at its end, when the flag of the
-// sampler is not sent on, and when the exporter logs each failure.
+// Fails when rng and hasher do not adopt the span of their client, and when they are told that worker
+// samples what it does not.
 #[test]
 #[ignore = "needs a Docker engine, and builds the images"]
 fn a_unit_is_one_trace_through_three_services_which_shows_the_queue() {
@@ -225,7 +224,7 @@ fn a_unit_is_one_trace_through_three_services_which_shows_the_queue() {
     }
 
     // What worker does not sample, rng and hasher do not either.
-    up("OTEL_TRACES_SAMPLER=always_off", 2);
+    up("OTEL_TRACES_SAMPLER=parentbased_always_off", 2);
     project.webui().until_hashes(SOON, hashes + 10);
     project.compose("stop worker rng hasher");
     let spans = collector.take();

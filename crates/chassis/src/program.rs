@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
+use futures_util::future::{BoxFuture, FutureExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -55,32 +56,8 @@ pub async fn start<C>(
     program: &Program,
     read: impl FnOnce(Env) -> Result<C, Invalid>,
 ) -> (C, CancellationToken) {
-    let arguments: Vec<_> = env::args_os()
-        .skip(1)
-        .map(|argument| argument.to_string_lossy().into_owned())
-        .collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => configure(program, read),
-        ["-h" | "--help"] => {
-            let name = program.name;
-            print_and_exit(&program.help(&format!(
-                "{name}                  runs it\n\
-                 {name} healthcheck URL  exits 0 if URL answers with 2xx\n\
-                 {name} --version\n"
-            )))
-        }
-        ["-V" | "--version"] => print_and_exit(&program.version()),
-        ["healthcheck", url] => match health::check(url).await {
-            Ok(()) => exit(0),
-            Err(error) => program.exit(UNHEALTHY, &error),
-        },
-        ref other => {
-            let arguments = other.join(" ");
-            program.or_exit(Err(anyhow!(
-                "invalid arguments {arguments:?}: it is configured by environment variables, see --help"
-            )))
-        }
-    }
+    program.obey_arguments().await;
+    configure(program, read)
 }
 
 /// Reads the configuration, initializes the log and installs the signal handlers: SIGTERM or SIGINT
@@ -91,20 +68,61 @@ pub fn configure<C>(
     program: &Program,
     read: impl FnOnce(Env) -> Result<C, Invalid>,
 ) -> (C, CancellationToken) {
-    let env = |name: &str| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-    let filter = program.or_exit(log::filter(&env, program.name));
-    let format = program.or_exit(LOG_FORMAT.read(&env));
-    let ignore_sigterm = program.or_exit(IGNORE_SIGTERM.read(&env));
-    let spans = program.or_exit(otel::Config::from_env(&env));
-    let config = program.or_exit(read(&env));
-    let layer = program.or_exit(spans.layer(program.name));
-    log::init(program.name, format, filter, layer);
-    spans.log();
-    let stop = stop_on_signal(ignore_sigterm).context("cannot install signal handlers");
-    (config, program.or_exit(stop))
+    let config = program.or_exit(read(&variable));
+    (config, program.init())
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 impl Program {
+    /// Returns if there are none. Boxed: see [`crate::serve()`].
+    fn obey_arguments(&self) -> BoxFuture<'_, ()> {
+        let arguments = env::args_os()
+            .skip(1)
+            .map(|argument| argument.to_string_lossy().into_owned());
+        let arguments: Vec<_> = arguments.collect();
+        let obey = async move {
+            match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+                [] => {}
+                ["-h" | "--help"] => {
+                    let name = self.name;
+                    print_and_exit(&self.help(&format!(
+                        "{name}                  runs it\n\
+                         {name} healthcheck URL  exits 0 if URL answers with 2xx\n\
+                         {name} --version\n"
+                    )))
+                }
+                ["-V" | "--version"] => print_and_exit(&self.version()),
+                ["healthcheck", url] => match health::check(url).await {
+                    Ok(()) => exit(0),
+                    Err(error) => self.exit(UNHEALTHY, &error),
+                },
+                ref other => {
+                    let arguments = other.join(" ");
+                    let error = anyhow!(
+                        "invalid arguments {arguments:?}: it is configured by environment variables, see --help"
+                    );
+                    self.exit(CANNOT_START, &error)
+                }
+            }
+        };
+        obey.boxed()
+    }
+
+    /// What is common to all programs in [`configure`].
+    fn init(&self) -> CancellationToken {
+        let filter = self.or_exit(log::filter(&variable, self.name));
+        let format = self.or_exit(LOG_FORMAT.read(&variable));
+        let ignore_sigterm = self.or_exit(IGNORE_SIGTERM.read(&variable));
+        let spans = self.or_exit(otel::Config::from_env(&variable));
+        let layer = self.or_exit(spans.layer(self.name));
+        log::init(self.name, format, filter, layer);
+        spans.log();
+        self.or_exit(stop_on_signal(ignore_sigterm).context("cannot install signal handlers"))
+    }
+
     /// The value, or exits with code 2 and the error in one line.
     pub fn or_exit<T>(&self, result: Result<T, impl Into<anyhow::Error>>) -> T {
         result.unwrap_or_else(|error| self.exit(CANNOT_START, &error.into()))

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use redis::{AsyncConnectionConfig, Client, FromRedisValue, Pipeline, aio::MultiplexedConnection};
+use futures_util::future::{BoxFuture, FutureExt};
+use redis::{
+    AsyncConnectionConfig, Client, FromRedisValue, Pipeline, RedisResult,
+    aio::MultiplexedConnection,
+};
 
 use crate::Variable;
 
@@ -60,12 +64,16 @@ impl Redis {
         Ok(replies)
     }
 
-    async fn connect(&self) -> redis::RedisResult<MultiplexedConnection> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT));
-        self.client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
+    /// Boxed: see [`crate::serve()`].
+    fn connect(&self) -> BoxFuture<'_, RedisResult<MultiplexedConnection>> {
+        let connect = async {
+            let config = AsyncConnectionConfig::new()
+                .set_connection_timeout(Some(CONNECT_TIMEOUT))
+                .set_response_timeout(Some(RESPONSE_TIMEOUT));
+            self.client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await
+        };
+        connect.boxed()
     }
 }

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
 use axum::{Router, http::StatusCode, middleware::from_fn};
+use futures_util::future::{BoxFuture, FutureExt};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::AbortHandle,
@@ -35,23 +36,33 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 /// Serves `router` with an access log, `/healthz` and `/metrics` on `listener` until `stop` is
 /// cancelled. Then drains the accept backlog, closes the listener, waits up to 500 ms for in-flight
 /// requests, and returns.
-pub async fn serve(
+///
+/// Boxed, since the body of an `async fn` is compiled again in each program that awaits it.
+pub fn serve(
     listener: TcpListener,
     router: Router,
     mut metrics: Metrics,
     stop: CancellationToken,
-) {
-    if let Ok(address) = listener.local_addr() {
-        info!("Listening on {address}");
-    }
+) -> BoxFuture<'static, ()> {
     let router = metrics.measure(router.layer(from_fn(access_log)));
     let router = router.merge(metrics.into_router());
-    serve_at_most(MAX_CONNECTIONS, listener, router, stop).await;
-    export_spans().await;
+    let serve = async move {
+        if let Ok(address) = listener.local_addr() {
+            info!("Listening on {address}");
+        }
+        serve_at_most(MAX_CONNECTIONS, listener, router, stop).await;
+        export_spans().await;
+    };
+    serve.boxed()
 }
 
-/// Serves only `/healthz` and `/metrics`, for a program that serves nothing else.
-pub async fn serve_metrics(listener: TcpListener, metrics: Metrics, stop: CancellationToken) {
+/// Serves only `/healthz` and `/metrics`, for a program that serves nothing else. Boxed like
+/// [`serve`].
+pub fn serve_metrics(
+    listener: TcpListener,
+    metrics: Metrics,
+    stop: CancellationToken,
+) -> BoxFuture<'static, ()> {
     let not_allowed = (StatusCode::METHOD_NOT_ALLOWED, "method not allowed: GET\n");
     let not_found = (
         StatusCode::NOT_FOUND,
@@ -60,7 +71,7 @@ pub async fn serve_metrics(listener: TcpListener, metrics: Metrics, stop: Cancel
     let router = metrics.into_router();
     let router = router.method_not_allowed_fallback(async move || not_allowed);
     let router = router.fallback(async move || not_found);
-    serve_at_most(MAX_CONNECTIONS, listener, router, stop).await;
+    serve_at_most(MAX_CONNECTIONS, listener, router, stop).boxed()
 }
 
 async fn serve_at_most(

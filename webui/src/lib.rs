@@ -4,7 +4,6 @@ mod config;
 
 use std::{
     path::{Path as FilePath, PathBuf},
-    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -22,7 +21,7 @@ use include_dir::{Dir, include_dir};
 use redis::{FromRedisValue, Pipeline};
 use serde::Serialize;
 use serde_json::json;
-use tokio::{net::TcpListener, sync::Mutex, time::timeout};
+use tokio::{net::TcpListener, time::timeout};
 use tower_http::services::ServeFile;
 use tracing::warn;
 
@@ -30,9 +29,6 @@ pub use config::{Config, PROGRAM, files};
 
 /// Response timeout of redis: `/json` answers within 2 s.
 const REDIS_TIMEOUT: Duration = Duration::from_millis(1500);
-
-/// One connection for all requests.
-type SharedRedis = Arc<Mutex<Redis>>;
 
 /// The page loads its own files only; inline scripts and styles are blocked.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -45,13 +41,13 @@ pub async fn run(
     files: PathBuf,
     stop: CancellationToken,
 ) {
-    let redis = Arc::new(Mutex::new(Redis::new(redis)));
+    let redis = Redis::new(redis);
     let router = router(redis.clone(), files);
     let metrics = Metrics::new(&PROGRAM).ready(move || ready(redis.clone()));
     chassis::serve(listener, router, metrics, stop).await;
 }
 
-fn router(redis: SharedRedis, files: PathBuf) -> Router {
+fn router(redis: Redis, files: PathBuf) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/json", get(counters))
@@ -79,7 +75,7 @@ struct Counters {
     now: f64,
 }
 
-async fn counters(State(redis): State<SharedRedis>) -> Response {
+async fn counters(State(redis): State<Redis>) -> Response {
     match query(&redis, redis::pipe().hlen("wallet").get("hashes")).await {
         Ok((coins, hashes)) => {
             let now = now();
@@ -95,14 +91,13 @@ async fn counters(State(redis): State<SharedRedis>) -> Response {
 }
 
 /// Whether redis answers.
-async fn ready(redis: SharedRedis) -> Result<()> {
+async fn ready(redis: Redis) -> Result<()> {
     let ping = query::<()>(&redis, redis::pipe().ping().ignore()).await;
     ping.context("redis is away")
 }
 
-async fn query<T: FromRedisValue>(redis: &SharedRedis, commands: &Pipeline) -> Result<T> {
-    let query = async { redis.lock().await.query(commands).await };
-    timeout(REDIS_TIMEOUT, query).await?
+async fn query<T: FromRedisValue>(redis: &Redis, commands: &Pipeline) -> Result<T> {
+    timeout(REDIS_TIMEOUT, redis.query(commands)).await?
 }
 
 fn now() -> f64 {

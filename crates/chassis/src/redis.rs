@@ -1,6 +1,6 @@
 //! One connection to Redis.
 
-use std::time::Duration;
+use std::{mem, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use futures_util::future::{BoxFuture, FutureExt};
@@ -8,6 +8,7 @@ use redis::{
     AsyncConnectionConfig, Client, FromRedisValue, Pipeline, RedisResult,
     aio::MultiplexedConnection,
 };
+use tokio::sync::Mutex;
 
 use crate::Variable;
 
@@ -16,10 +17,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A lazy connection to Redis that resolves the name again for each new connection.
+/// A connection to Redis, which its clones share: their queries do not wait for one another. It is
+/// opened by the first query, to a freshly resolved name.
+#[derive(Clone)]
 pub struct Redis {
-    client: Client,
-    connection: Option<MultiplexedConnection>,
+    client: Arc<Client>,
+    connection: Arc<Mutex<Option<MultiplexedConnection>>>,
 }
 
 impl Redis {
@@ -39,8 +42,8 @@ impl Redis {
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self {
-            client,
-            connection: None,
+            client: Arc::new(client),
+            connection: Arc::default(),
         }
     }
 
@@ -50,30 +53,117 @@ impl Redis {
     ///
     /// When Redis cannot be resolved or connected to within 1 s, does not reply within 1 s, or
     /// replies with an error. Whether the commands were executed is unknown then.
-    pub async fn query<T: FromRedisValue>(&mut self, commands: &Pipeline) -> anyhow::Result<T> {
-        // Cancel-safe: a failed or cancelled query drops its connection.
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.connect().await.context("cannot connect to redis")?,
-        };
-        let replies = commands
-            .query_async(&mut connection)
-            .await
-            .context("redis failed")?;
-        self.connection = Some(connection);
+    pub async fn query<T: FromRedisValue>(&self, commands: &Pipeline) -> anyhow::Result<T> {
+        let connection = self.connect().await.context("cannot connect to redis")?;
+        let unanswered = Unanswered(&self.connection);
+        let replies = commands.query_async(&mut { connection }).await;
+        let replies = replies.context("redis failed")?;
+        mem::forget(unanswered);
         Ok(replies)
     }
 
     /// Boxed: see [`crate::serve()`].
     fn connect(&self) -> BoxFuture<'_, RedisResult<MultiplexedConnection>> {
         let connect = async {
+            let mut shared = self.connection.lock().await;
+            if let Some(connection) = &*shared {
+                return Ok(connection.clone());
+            }
             let config = AsyncConnectionConfig::new()
                 .set_connection_timeout(Some(CONNECT_TIMEOUT))
                 .set_response_timeout(Some(RESPONSE_TIMEOUT));
-            self.client
+            let client = &self.client;
+            let connection = client
                 .get_multiplexed_async_connection_with_config(&config)
-                .await
+                .await?;
+            Ok(shared.insert(connection).clone())
         };
         connect.boxed()
+    }
+}
+
+/// A query that failed, or was cancelled: the next one connects again.
+struct Unanswered<'a>(&'a Mutex<Option<MultiplexedConnection>>);
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        // Locked, it is about to be connected again.
+        if let Ok(mut connection) = self.0.try_lock() {
+            *connection = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+        select, try_join,
+    };
+
+    use super::*;
+
+    // Fails when a query keeps the connection to itself until it has its replies.
+    #[tokio::test]
+    async fn queries_do_not_wait_for_one_another() {
+        let (redis, server) = redis_and_server().await;
+        let reply = async {
+            Ok(receive(&server, 2)
+                .await
+                .write_all(b"+PONG\r\n+PONG\r\n")
+                .await?)
+        };
+        try_join!(ping(&redis), ping(&redis), reply).unwrap();
+    }
+
+    // Fails, by the timeout of a query, when `Unanswered` keeps the connection.
+    #[tokio::test]
+    async fn after_a_query_that_failed_or_was_cancelled_the_next_one_connects_again() {
+        let (redis, server) = redis_and_server().await;
+        let _cancelled = select! {
+            result = ping(&redis) => panic!("{result:?}"),
+            connection = receive(&server, 1) => connection,
+        };
+        for (reply, expected) in [("-ERR no\r\n", "redis failed"), ("+PONG\r\n", "")] {
+            let reply = async {
+                Ok(receive(&server, 1)
+                    .await
+                    .write_all(reply.as_bytes())
+                    .await?)
+            };
+            let error = try_join!(ping(&redis), reply)
+                .map_or_else(|error| error.to_string(), |_| String::new());
+            assert_eq!(error, expected);
+        }
+    }
+
+    async fn redis_and_server() -> (Redis, TcpListener) {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", server.local_addr().unwrap());
+        (Redis::new(Client::open(url).unwrap()), server)
+    }
+
+    async fn ping(redis: &Redis) -> anyhow::Result<()> {
+        redis.query(redis::pipe().ping().ignore()).await
+    }
+
+    /// The next connection, once it has received so many pings.
+    async fn receive(server: &TcpListener, pings: usize) -> TcpStream {
+        let (mut connection, _) = server.accept().await.unwrap();
+        let (mut received, mut greetings) = (String::new(), 0);
+        while received.matches("PING").count() < pings {
+            let mut bytes = [0; 1024];
+            let size = connection.read(&mut bytes).await.unwrap();
+            received += str::from_utf8(&bytes[..size]).unwrap();
+            // What a client tells about itself when it connects.
+            let replies = received.matches("SETINFO").count() - greetings;
+            connection
+                .write_all("+OK\r\n".repeat(replies).as_bytes())
+                .await
+                .unwrap();
+            greetings += replies;
+        }
+        connection
     }
 }

@@ -86,7 +86,8 @@ pub(crate) struct Load {
 
 /// Ten connections at a time, from one thread.
 pub(crate) fn wrk(method: &str, url: &str, seconds: u64) -> Result<Load> {
-    let script = scratch_file("request.lua");
+    // By the name of the target, since several may run at a time.
+    let script = scratch_file(&format!("{}.lua", url.replace('/', "-")));
     let body = if method == "POST" {
         "32 bytes, as those of rng are...."
     } else {

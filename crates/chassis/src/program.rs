@@ -56,7 +56,7 @@ pub async fn start<C>(
     program: &Program,
     read: impl FnOnce(Env) -> Result<C, Invalid>,
 ) -> (C, CancellationToken) {
-    program.obey_arguments().await;
+    program.run_subcommand().await;
     configure(program, read)
 }
 
@@ -77,13 +77,14 @@ fn variable(name: &str) -> Option<String> {
 }
 
 impl Program {
-    /// Returns if there are none. Boxed: see [`crate::serve()`].
-    fn obey_arguments(&self) -> BoxFuture<'_, ()> {
+    /// Runs the subcommand that the arguments name, and exits; returns if there are none. Boxed: see
+    /// [`crate::serve()`].
+    fn run_subcommand(&self) -> BoxFuture<'_, ()> {
         let arguments = env::args_os()
             .skip(1)
             .map(|argument| argument.to_string_lossy().into_owned());
         let arguments: Vec<_> = arguments.collect();
-        let obey = async move {
+        let run = async move {
             match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
                 [] => {}
                 ["-h" | "--help"] => {
@@ -108,7 +109,7 @@ impl Program {
                 }
             }
         };
-        obey.boxed()
+        run.boxed()
     }
 
     /// What is common to all programs in [`configure`].

@@ -131,8 +131,8 @@ impl Units {
                 assert_eq!(units, process.uncounted, "{line}");
                 process.updating = true;
             } else if message == log::UNIT && process.updating {
-                // It goes on when redis has answered.
-                process = Process::default();
+                // It goes on when redis has answered, with one more unit if TERM came meanwhile.
+                (process.uncounted, process.updating) = (0, false);
             } else if message == log::NO_COIN || message.starts_with(log::COIN) {
                 self.done += 1;
                 process.uncounted += 1;

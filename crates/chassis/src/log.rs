@@ -10,14 +10,13 @@ use tracing::{
     field::{Field, Visit},
 };
 use tracing_subscriber::{
-    Layer, Registry,
+    Layer,
     filter::{FilterExt, Targets, filter_fn},
     fmt::{
         FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter,
         format::{self, Writer},
         layer,
     },
-    layer::SubscriberExt,
     registry::{LookupSpan, Scope},
     util::SubscriberInitExt,
 };
@@ -80,14 +79,13 @@ pub(crate) fn filter(env: Env, program: &'static str) -> Result<Targets, Invalid
     Ok(RUST_LOG.read_if_set(env)?.unwrap_or(default))
 }
 
-/// Installs the log of the process, and `spans`, which records spans.
-pub(crate) fn init<S>(program: &'static str, format: Format, filter: Targets, spans: S)
+/// Installs the log of the process on top of `registry`, which may record spans.
+pub(crate) fn init<S>(program: &'static str, format: Format, filter: Targets, registry: S)
 where
-    S: Layer<Registry> + Send + Sync + 'static,
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync + 'static,
 {
-    let subscriber = Registry::default().with(spans);
     lines(Line { program, format }, filter, io::stdout)
-        .with_subscriber(subscriber)
+        .with_subscriber(registry)
         .init();
 }
 
@@ -178,7 +176,7 @@ mod tests {
     use tracing::{debug, info, info_span, subscriber::with_default};
 
     use super::*;
-    use crate::Trace;
+    use crate::{Trace, otel};
     use hostile::{check, ensure_one_line, values};
 
     /// The log of `act` with the variables of `env`.
@@ -189,8 +187,12 @@ mod tests {
             program: "test",
             format: LOG_FORMAT.read(env).unwrap(),
         };
+        let registry = otel::Config::from_env(env)
+            .unwrap()
+            .registry("test")
+            .unwrap();
         let lines = lines(line, filter, Arc::new(sink));
-        with_default(Registry::default().with(lines), act);
+        with_default(lines.with_subscriber(registry), act);
         io::read_to_string(reader).unwrap()
     }
 
@@ -272,6 +274,15 @@ mod tests {
             info_span!("service", name = %"rng").in_scope(|| info!("hello"));
         });
         assert_eq!(lines, "rng       | INFO hello\n");
+    }
+
+    // Fails when a layer of the registry has no filter.
+    #[test]
+    fn a_span_that_nobody_reads_is_not_recorded() {
+        logged(&|_| None, || {
+            assert!(!info_span!("service", name = %"rng").is_disabled());
+            assert!(info_span!("request").is_disabled());
+        });
     }
 
     #[test]

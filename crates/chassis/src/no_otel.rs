@@ -1,7 +1,7 @@
 //! Stands in for `otel` without its feature: nothing records spans.
 
 use tracing::{Span, warn};
-use tracing_subscriber::layer::Identity;
+use tracing_subscriber::Registry;
 
 use crate::{Env, Help, Invalid, Trace};
 
@@ -20,8 +20,8 @@ impl Config {
         Ok(Self { is_set })
     }
 
-    pub(crate) fn layer(&self, _: &'static str) -> anyhow::Result<Identity> {
-        Ok(Identity::new())
+    pub(crate) fn registry(&self, _: &'static str) -> anyhow::Result<Registry> {
+        Ok(Registry::default())
     }
 
     /// An environment may set the variable for all its programs, so it is no error.

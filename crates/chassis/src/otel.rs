@@ -22,9 +22,11 @@ use opentelemetry_sdk::{
     trace::{Sampler, SdkTracerProvider, SpanData, SpanExporter},
 };
 use reqwest::blocking::Client;
-use tracing::{Level, Span, info, warn};
+use tracing::{Level, Span, Subscriber, info, warn};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
-use tracing_subscriber::{Layer, Registry, filter::filter_fn};
+use tracing_subscriber::{
+    Layer, Registry, filter::filter_fn, layer::SubscriberExt, registry::LookupSpan,
+};
 
 use crate::{
     Env, Help, Invalid, Trace, Variable,
@@ -107,15 +109,28 @@ impl Config {
         })
     }
 
-    /// Records and exports the spans of `service`, if there is an endpoint.
+    /// The registry that the log is built on: it records and exports the spans of `service`, if there
+    /// is an endpoint, and otherwise none.
     ///
     /// # Errors
     ///
     /// When no HTTP client can be created.
-    pub(crate) fn layer(
+    pub(crate) fn registry(
         &self,
         service: &'static str,
-    ) -> anyhow::Result<Option<impl Layer<Registry>>> {
+    ) -> anyhow::Result<impl Subscriber + for<'a> LookupSpan<'a>> {
+        let layer = self.layer(service)?;
+        let exports = layer.is_some();
+        let recorded = filter_fn(move |metadata| {
+            exports
+                && *metadata.level() <= Level::INFO
+                && metadata.target() != ACCESS
+                && metadata.name() != SERVICE
+        });
+        Ok(Registry::default().with(layer.with_filter(recorded)))
+    }
+
+    fn layer(&self, service: &'static str) -> anyhow::Result<Option<impl Layer<Registry>>> {
         let Some(endpoint) = &self.endpoint else {
             return Ok(None);
         };
@@ -142,12 +157,7 @@ impl Config {
             .with_threads(false)
             .with_target(false)
             .with_tracked_inactivity(false);
-        let recorded = filter_fn(|metadata| {
-            *metadata.level() <= Level::INFO
-                && metadata.target() != ACCESS
-                && metadata.name() != SERVICE
-        });
-        Ok(Some(layer.with_filter(recorded)))
+        Ok(Some(layer))
     }
 
     /// Logs where spans are sent to.

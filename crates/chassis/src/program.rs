@@ -118,8 +118,8 @@ impl Program {
         let format = self.or_exit(LOG_FORMAT.read(&variable));
         let ignore_sigterm = self.or_exit(IGNORE_SIGTERM.read(&variable));
         let spans = self.or_exit(otel::Config::from_env(&variable));
-        let layer = self.or_exit(spans.layer(self.name));
-        log::init(self.name, format, filter, layer);
+        let registry = self.or_exit(spans.registry(self.name));
+        log::init(self.name, format, filter, registry);
         spans.log();
         self.or_exit(stop_on_signal(ignore_sigterm).context("cannot install signal handlers"))
     }

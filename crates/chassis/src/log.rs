@@ -157,7 +157,11 @@ impl Visit for Message<'_> {
 /// Writes a value without its name. Control characters are escaped: a line break would allow log
 /// injection.
 fn write_value(writer: &mut Writer<'_>, _: &Field, value: &dyn fmt::Debug) -> fmt::Result {
-    for character in format!("{value:?}").chars() {
+    let value = format!("{value:?}");
+    if !value.contains(char::is_control) {
+        return writer.write_str(&value);
+    }
+    for character in value.chars() {
         if character.is_control() {
             write!(writer, "{}", character.escape_default())?;
         } else {

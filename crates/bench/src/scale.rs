@@ -6,6 +6,7 @@ use crate::{
     Bench,
     figure::{Figure, mean},
     neighbours::Neighbours,
+    progress,
     speed::{count, ideal},
     stack::{DELAY, Stack},
     turns::{Value, in_turns},
@@ -21,9 +22,19 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for &(workers, rngs) in sizes {
         let neighbours = Neighbours::watch();
-        let mut measured = in_turns(bench, DELAY, |stack| observe(bench, stack, workers, rngs))?;
+        let measured = in_turns(bench, DELAY, |stack| observe(bench, stack, workers, rngs));
+        let warning = neighbours.warning();
+        let mut measured = match (measured, &warning) {
+            // Whatever failed, it cannot be measured on this machine; what is smaller can.
+            (Err(error), Some(warning)) => {
+                let size = format!("{} × {rngs} rng", count(workers));
+                progress(&format!("scale: left out {size}: {error:#}: {warning}"));
+                continue;
+            }
+            (measured, _) => measured?,
+        };
         if let Some(speed) = measured.first_mut() {
-            speed.note = neighbours.warning();
+            speed.note = warning;
         }
         figures.extend(measured);
     }

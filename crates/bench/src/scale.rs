@@ -21,14 +21,16 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     };
     let mut figures = Vec::new();
     for &(workers, rngs) in sizes {
+        let name = format!("{} × {rngs} rng", count(workers));
         let neighbours = Neighbours::watch();
-        let measured = in_turns(bench, DELAY, |stack| observe(bench, stack, workers, rngs));
+        let measured = in_turns(bench, DELAY, |stack| {
+            observe(bench, stack, &name, workers, rngs)
+        });
         let warning = neighbours.warning();
         let mut measured = match (measured, &warning) {
             // Whatever failed, it cannot be measured on this machine; what is smaller can.
             (Err(error), Some(warning)) => {
-                let size = format!("{} × {rngs} rng", count(workers));
-                progress(&format!("scale: left out {size}: {error:#}: {warning}"));
+                progress(&format!("scale: left out {name}: {error:#}: {warning}"));
                 continue;
             }
             (measured, _) => measured?,
@@ -41,9 +43,14 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-fn observe(bench: &Bench, stack: &Stack, workers: u32, rngs: u32) -> Result<Vec<Value>> {
+fn observe(
+    bench: &Bench,
+    stack: &Stack,
+    name: &str,
+    workers: u32,
+    rngs: u32,
+) -> Result<Vec<Value>> {
     let window = bench.effort.window;
-    let name = format!("{} × {rngs} rng", count(workers));
     let counter = stack.up_and_working(workers, rngs)?;
     let mean_of = |stack: &Stack| -> Result<(f64, f64)> {
         let usage = stack.usage("worker")?;

@@ -120,6 +120,7 @@ impl Config {
         service: &'static str,
     ) -> anyhow::Result<impl Subscriber + for<'a> LookupSpan<'a>> {
         let layer = self.layer(service)?;
+        // Without a filter, `None` takes all spans, and they would be recorded for nobody.
         let exports = layer.is_some();
         let recorded = filter_fn(move |metadata| {
             exports

@@ -144,7 +144,7 @@ fn k4_network_policies_for_the_arrows_leave_the_speed_as_it_is() {
     let namespace = start("k4", 10);
     let webui = namespace.webui();
     let before = assert_speed(&webui, RNG_SPEED);
-    namespace.sh("kubectl apply -f k8s/policies/diagram.yaml");
+    namespace.sh("kubectl apply -f k8s/policies/isolate-services.yaml");
     assert_eq!(namespace.get("networkpolicies").len(), 5);
     assert_speed(&webui, before);
 }

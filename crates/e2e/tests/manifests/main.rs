@@ -307,7 +307,7 @@ fn each_container_asks_for_what_it_needs_and_its_memory_has_a_limit() {
 // rng), when a policy selects another pod, and when a port is another.
 #[test]
 fn the_network_policies_admit_the_arrows_of_the_diagram_and_no_others() {
-    let policies = by_name(objects_of("k8s/policies/diagram.yaml"));
+    let policies = by_name(objects_of("k8s/policies/isolate-services.yaml"));
     assert!(policies.keys().eq(SERVICES));
     let services = of_kind("k8s", "Service");
     let port_of = |app: &str| json!([{"port": services[app]["spec"]["ports"][0]["port"]}]);
@@ -349,7 +349,7 @@ fn the_network_policies_admit_the_arrows_of_the_diagram_and_no_others() {
 // selects namespaces, and when a policy also restricts what pods send.
 #[test]
 fn the_policies_of_the_course_deny_other_namespaces_and_admit_all_to_webui() {
-    let policies = by_name(objects_of("k8s/policies/namespace.yaml"));
+    let policies = by_name(objects_of("k8s/policies/isolate-namespace.yaml"));
     let spec =
         |pods, rule| json!({"podSelector": pods, "policyTypes": ["Ingress"], "ingress": [rule]});
     let from_within = json!({"from": [{"podSelector": {}}]});

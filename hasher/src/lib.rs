@@ -8,18 +8,18 @@ use std::{fmt::Write, time::Duration};
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, HttpBody},
     extract::State,
-    http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{StatusCode, header},
+    response::IntoResponse,
     routing::get,
 };
-use chassis::{CancellationToken, Metrics, Work};
-use http_body_util::BodyExt;
+use chassis::{CancellationToken, Metrics, SimulatedWork};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use sha2::{Digest, Sha256};
 use tokio::{net::TcpListener, time::timeout};
 
-pub use config::{Config, PROGRAM};
+pub use config::Config;
 
 /// The largest body: 64 MiB.
 const MAX_BODY: usize = 64 * 1024 * 1024;
@@ -30,7 +30,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Serves on `listener` until `stop` is cancelled. A `POST` takes `delay`.
 pub async fn run(listener: TcpListener, delay: Duration, stop: CancellationToken) {
     let router = router(delay, stop.clone());
-    chassis::serve(listener, router, Metrics::new(&PROGRAM), stop).await;
+    chassis::serve(listener, router, Metrics::new("hasher"), stop).await;
 }
 
 fn router(delay: Duration, stop: CancellationToken) -> Router {
@@ -38,7 +38,7 @@ fn router(delay: Duration, stop: CancellationToken) -> Router {
         .route("/", get(index).post(hash))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
-        .with_state(Work::new(delay, stop))
+        .with_state(SimulatedWork::new(delay, stop))
 }
 
 async fn index() -> String {
@@ -48,50 +48,32 @@ async fn index() -> String {
     )
 }
 
-async fn hash(State(work): State<Work>, headers: HeaderMap, body: Body) -> Response {
-    if expects_too_large(&headers) {
-        return too_large();
-    }
-    let digest = match timeout(BODY_TIMEOUT, digest(body)).await {
-        Ok(Ok(digest)) => digest,
-        Ok(Err(response)) => return response,
-        Err(_) => return too_slow(),
-    };
-    work.simulate().await;
-    ([(header::CONTENT_TYPE, "text/plain")], digest).into_response()
-}
-
-/// `Expect: 100-continue` with a length: the client has not sent the body yet and need not.
-fn expects_too_large(headers: &HeaderMap) -> bool {
-    let length = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse().ok());
-    headers.contains_key(header::EXPECT)
-        && length.is_some_and(|length: u64| length > MAX_BODY as u64)
+async fn hash(
+    State(work): State<SimulatedWork>,
+    body: Body,
+) -> Result<impl IntoResponse, Rejection> {
+    let digest = timeout(BODY_TIMEOUT, digest(body)).await;
+    let digest = digest.unwrap_or_else(|_| Err(too_slow()))?;
+    work.run().await;
+    Ok(([(header::CONTENT_TYPE, "text/plain")], digest))
 }
 
 /// Hashes the body as it streams in, so memory does not grow with it.
-async fn digest(mut body: Body) -> Result<String, Response> {
-    let mut sha256 = Sha256::new();
-    let mut size = 0;
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else {
-            return Err(incomplete());
-        };
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        size += data.len();
-        if size <= MAX_BODY {
-            sha256.update(&data);
-        } else if size > 2 * MAX_BODY {
-            // Drain up to twice the limit: a client that is still sending would lose the 413 to a
-            // reset.
-            break;
-        }
-    }
-    if size > MAX_BODY {
+async fn digest(body: Body) -> Result<String, Rejection> {
+    // Before the client sends the body, if it waits for `100 Continue`.
+    if body.size_hint().lower() > MAX_BODY as u64 {
         return Err(too_large());
+    }
+    let mut sha256 = Sha256::new();
+    let mut body = Limited::new(body, MAX_BODY);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| match error.downcast_ref() {
+            Some(LengthLimitError { .. }) => too_large(),
+            None => incomplete(),
+        })?;
+        if let Ok(data) = frame.into_data() {
+            sha256.update(&data);
+        }
     }
     Ok(hex(&sha256.finalize()))
 }
@@ -103,31 +85,22 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn incomplete() -> Response {
-    (
-        StatusCode::BAD_REQUEST,
-        "the body ended before it was complete\n",
-    )
-        .into_response()
+type Rejection = (StatusCode, String);
+
+fn incomplete() -> Rejection {
+    let message = "the body ended before it was complete\n";
+    (StatusCode::BAD_REQUEST, message.to_owned())
 }
 
-fn too_slow() -> Response {
-    (
-        StatusCode::REQUEST_TIMEOUT,
-        format!(
-            "the body took too long: the limit is {} s\n",
-            BODY_TIMEOUT.as_secs()
-        ),
-    )
-        .into_response()
+fn too_slow() -> Rejection {
+    let limit = BODY_TIMEOUT.as_secs();
+    let message = format!("the body took too long: the limit is {limit} s\n");
+    (StatusCode::REQUEST_TIMEOUT, message)
 }
 
-fn too_large() -> Response {
-    (
-        StatusCode::PAYLOAD_TOO_LARGE,
-        format!("the body is too large: the limit is {MAX_BODY} bytes\n"),
-    )
-        .into_response()
+fn too_large() -> Rejection {
+    let message = format!("the body is too large: the limit is {MAX_BODY} bytes\n");
+    (StatusCode::PAYLOAD_TOO_LARGE, message)
 }
 
 async fn not_found() -> (StatusCode, &'static str) {

@@ -1,10 +1,11 @@
 //! SHA-256 over HTTP, concurrently.
 
-use hasher::{Config, PROGRAM};
+use std::process::ExitCode;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
-    let (config, stop) = chassis::start(&PROGRAM, Config::from_env).await;
-    let listener = PROGRAM.or_exit(chassis::listen(config.port));
-    hasher::run(listener, config.delay, stop).await;
+fn main() -> ExitCode {
+    chassis::main(async |config: hasher::Config, stop| {
+        let listener = chassis::listen(config.port, "PORT")?;
+        hasher::run(listener, config.delay, stop).await;
+        Ok(())
+    })
 }

@@ -1,39 +1,17 @@
 use std::time::Duration;
 
-use chassis::{Env, Invalid, Program, Variable, variable};
+use clap::Parser;
 
-/// The simulated work of a request for bytes. Change it, rebuild, watch the graph.
-const DELAY: Variable<Duration> = variable::delay("100ms");
-
-const PORT: Variable<u16> = variable::port();
-
-/// Name, version and variables of rng.
-pub const PROGRAM: Program = Program {
-    name: env!("CARGO_PKG_NAME"),
-    version: env!("CARGO_PKG_VERSION"),
-    about: env!("CARGO_PKG_DESCRIPTION"),
-    variables: &[PORT.help(), DELAY.help()],
-};
-
-/// The configuration of rng.
-#[derive(Debug)]
+/// Random bytes over HTTP, one request at a time
+#[derive(Debug, Parser)]
+#[command(name = "rng")]
 pub struct Config {
-    /// The port to listen on.
+    /// The port to listen on
+    #[arg(long, env, default_value = "80", value_parser = chassis::port)]
     pub port: u16,
-    /// The simulated work of a request for bytes.
-    pub delay: Duration,
-}
 
-impl Config {
-    /// Reads the environment.
-    ///
-    /// # Errors
-    ///
-    /// When a variable is invalid.
-    pub fn from_env(env: Env) -> Result<Self, Invalid> {
-        Ok(Self {
-            port: PORT.read(env)?,
-            delay: DELAY.read(env)?,
-        })
-    }
+    /// The simulated work of a request for bytes, such as 250ms or 1s; 0 means none
+    // Change the default, rebuild, watch the graph.
+    #[arg(long, env, default_value = "100ms", value_parser = chassis::delay)]
+    pub delay: Duration,
 }

@@ -17,7 +17,7 @@ use axum::{
     routing::get,
 };
 use chassis::{
-    CancellationToken, Metrics, Work,
+    CancellationToken, Metrics, SimulatedWork,
     metrics::{Counted, Counter, Gauge, Histogram, seconds},
 };
 use futures_util::stream;
@@ -32,7 +32,7 @@ use tokio::{
 };
 use tracing::{Instrument, info_span};
 
-pub use config::{Config, PROGRAM};
+pub use config::Config;
 
 /// The largest response: 1 MiB.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -40,7 +40,7 @@ const MAX_BYTES: usize = 1024 * 1024;
 /// Chunk size, 16 KiB; with backpressure, the memory per client.
 const CHUNK: usize = 16_384;
 
-/// Queue length, beyond which the answer is 503. The last of so many waits 26 seconds.
+/// Queue length, beyond which the answer is 503. The last of 256 waits about 26 s.
 const MAX_WAITING: usize = 256;
 
 /// The `Retry-After` of that 503, in seconds.
@@ -48,7 +48,7 @@ const RETRY_AFTER: &str = "10";
 
 /// Serves on `listener` until `stop` is cancelled. A request for bytes takes `delay`.
 pub async fn run(listener: TcpListener, delay: Duration, stop: CancellationToken) {
-    let mut metrics = Metrics::new(&PROGRAM);
+    let mut metrics = Metrics::new("rng");
     let router = router(delay, Queue::new(&mut metrics), stop.clone());
     chassis::serve(listener, router, metrics, stop).await;
 }
@@ -58,8 +58,8 @@ fn router(delay: Duration, queue: Queue, stop: CancellationToken) -> Router {
         .route("/", get(index))
         .route("/{n}", get(random_bytes))
         .method_not_allowed_fallback(method_not_allowed)
-        .fallback(not_found)
-        .with_state(Work::new(delay, stop))
+        .fallback(async || not_found())
+        .with_state(SimulatedWork::new(delay, stop))
         .layer(from_fn_with_state(Arc::new(queue), one_at_a_time))
 }
 
@@ -89,7 +89,11 @@ impl Queue {
     async fn turn(&self) -> MutexGuard<'_, ()> {
         let _waiting = Counted::new(&self.length);
         let arrived = Instant::now();
-        let turn = self.turn.lock().instrument(info_span!("queue")).await;
+        let turn = self
+            .turn
+            .lock()
+            .instrument(info_span!("wait in queue"))
+            .await;
         self.wait.observe(arrived.elapsed().as_secs_f64());
         turn
     }
@@ -111,30 +115,32 @@ async fn index() -> String {
     format!("RNG running on {}\n", gethostname::gethostname().display())
 }
 
-async fn random_bytes(State(work): State<Work>, Path(n): Path<String>) -> Response {
-    if !n.bytes().all(|digit| digit.is_ascii_digit()) {
-        return not_found().await.into_response();
-    }
-    // A number that overflows is above the limit too.
-    let Some(n) = n.parse().ok().filter(|&n| n <= MAX_BYTES) else {
-        return (
-            StatusCode::BAD_REQUEST,
-            format!("{n} bytes are too many: the limit is {MAX_BYTES}\n"),
-        )
-            .into_response();
-    };
-    work.simulate().await;
+async fn random_bytes(
+    State(work): State<SimulatedWork>,
+    Path(n): Path<String>,
+) -> Result<impl IntoResponse, Rejection> {
+    let n = byte_count(&n)?;
+    work.run().await;
     let chunks = (0..n)
         .step_by(CHUNK)
         .map(move |sent| random_chunk(CHUNK.min(n - sent)));
-    (
-        [
-            (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-            (header::CONTENT_LENGTH, n.to_string()),
-        ],
-        Body::from_stream(stream::iter(chunks)),
-    )
-        .into_response()
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_LENGTH, n.to_string()),
+    ];
+    Ok((headers, Body::from_stream(stream::iter(chunks))))
+}
+
+type Rejection = (StatusCode, String);
+
+/// A number that overflows is above the limit too.
+fn byte_count(n: &str) -> Result<usize, Rejection> {
+    if !n.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Err(not_found());
+    }
+    let count = n.parse().ok().filter(|&n| n <= MAX_BYTES);
+    let too_many = || format!("{n} bytes are too many: the limit is {MAX_BYTES}\n");
+    count.ok_or_else(|| (StatusCode::BAD_REQUEST, too_many()))
 }
 
 /// From the operating system. An error, which current systems do not have, resets the connection.
@@ -153,11 +159,9 @@ fn queue_is_full() -> Response {
         .into_response()
 }
 
-async fn not_found() -> (StatusCode, &'static str) {
-    (
-        StatusCode::NOT_FOUND,
-        "not found: ask for /32, which gives 32 random bytes\n",
-    )
+fn not_found() -> Rejection {
+    let message = "not found: ask for /32, which gives 32 random bytes\n";
+    (StatusCode::NOT_FOUND, message.to_owned())
 }
 
 async fn method_not_allowed() -> (StatusCode, &'static str) {
@@ -178,7 +182,7 @@ mod tests {
     const DELAY: Duration = Duration::from_millis(100);
 
     fn queue() -> Queue {
-        Queue::new(&mut Metrics::new(&PROGRAM))
+        Queue::new(&mut Metrics::new("rng"))
     }
 
     fn rng() -> Router {

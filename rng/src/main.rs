@@ -1,10 +1,11 @@
 //! Random bytes over HTTP, one request at a time.
 
-use rng::{Config, PROGRAM};
+use std::process::ExitCode;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
-    let (config, stop) = chassis::start(&PROGRAM, Config::from_env).await;
-    let listener = PROGRAM.or_exit(chassis::listen(config.port));
-    rng::run(listener, config.delay, stop).await;
+fn main() -> ExitCode {
+    chassis::main(async |config: rng::Config, stop| {
+        let listener = chassis::listen(config.port, "PORT")?;
+        rng::run(listener, config.delay, stop).await;
+        Ok(())
+    })
 }

@@ -1,10 +1,12 @@
 //! The page, and the counters that it plots.
 
-use webui::{Config, PROGRAM};
+use std::process::ExitCode;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
-    let (config, stop) = chassis::start(&PROGRAM, Config::from_env).await;
-    let listener = PROGRAM.or_exit(chassis::listen(config.port));
-    webui::run(listener, config.redis, config.files, stop).await;
+fn main() -> ExitCode {
+    chassis::main(async |config: webui::Config, stop| {
+        let listener = chassis::listen(config.port, "PORT")?;
+        let page = webui::page(&config.files);
+        webui::run(listener, config.redis_url, page, stop).await;
+        Ok(())
+    })
 }

@@ -1,85 +1,46 @@
 use std::time::Duration;
 
-use chassis::{Env, Invalid, Program, Redis, Variable, variable};
+use chassis::RedisUrl;
+use clap::Parser;
 use reqwest::Url;
 
 use crate::services::{HASHER, REDIS, RNG};
 
-/// The simulated work of a unit, besides that of rng and hasher. Change it, rebuild, watch the graph.
-const DELAY: Variable<Duration> = variable::delay("100ms");
-
-const RNG_URL: Variable<String> = url("RNG_URL", RNG, "the URL of rng");
-const HASHER_URL: Variable<String> = url("HASHER_URL", HASHER, "the URL of hasher");
-const REDIS_URL: Variable<redis::Client> = Redis::url(REDIS);
-
-/// The image sets it. Without it, several workers run on one host.
-const METRICS_PORT: Variable<u16> = Variable {
-    name: "METRICS_PORT",
-    default: "",
-    about: "the port that serves /metrics; if unset, none does",
-    ..variable::port()
-};
-
-/// Name, version and variables of worker.
-pub const PROGRAM: Program = Program {
-    name: env!("CARGO_PKG_NAME"),
-    version: env!("CARGO_PKG_VERSION"),
-    about: env!("CARGO_PKG_DESCRIPTION"),
-    variables: &[
-        RNG_URL.help(),
-        HASHER_URL.help(),
-        REDIS_URL.help(),
-        DELAY.help(),
-        METRICS_PORT.help(),
-    ],
-};
-
-/// The configuration of worker.
-#[derive(Debug, Clone)]
+/// The loop: random bytes from rng, their digest from hasher, a count in redis
+#[derive(Debug, Clone, Parser)]
+#[command(name = "worker")]
 pub struct Config {
-    /// The URL of rng: `http://`, without a trailing slash.
-    pub rng: String,
-    /// The URL of hasher: `http://`, without a trailing slash.
-    pub hasher: String,
-    /// The client of redis.
-    pub redis: redis::Client,
-    /// The simulated work of a unit.
+    /// The URL of rng
+    #[arg(long, env, default_value = RNG, value_parser = url)]
+    pub rng_url: String,
+
+    /// The URL of hasher
+    #[arg(long, env, default_value = HASHER, value_parser = url)]
+    pub hasher_url: String,
+
+    /// The URL of redis
+    #[arg(long, env, default_value = REDIS, value_parser = RedisUrl, hide_env_values = true)]
+    pub redis_url: redis::Client,
+
+    /// The simulated work of a unit, besides rng and hasher, such as 250ms or 1s; 0 means none
+    // Change the default, rebuild, watch the graph.
+    #[arg(long, env, default_value = "100ms", value_parser = chassis::delay)]
     pub delay: Duration,
-    /// The port that serves the metrics, if any.
+
+    /// The port that serves /metrics; if unset, none does, so that several workers run on one host
+    #[arg(long, env, value_parser = chassis::port)]
     pub metrics_port: Option<u16>,
 }
 
-impl Config {
-    /// Reads the environment.
-    ///
-    /// # Errors
-    ///
-    /// When a variable is invalid.
-    pub fn from_env(env: Env) -> Result<Self, Invalid> {
-        Ok(Self {
-            rng: RNG_URL.read(env)?,
-            hasher: HASHER_URL.read(env)?,
-            redis: REDIS_URL.read(env)?,
-            delay: DELAY.read(env)?,
-            metrics_port: METRICS_PORT.read_if_set(env)?,
-        })
-    }
-}
-
-const fn url(name: &'static str, default: &'static str, about: &'static str) -> Variable<String> {
-    Variable {
-        name,
-        default,
-        about,
-        expected: "an http:// URL with no query, such as http://rng or http://localhost:8001",
-        parse: parse_url,
-    }
-}
-
-fn parse_url(value: &str) -> Option<String> {
-    let url = Url::parse(value).ok()?;
-    let plain = url.scheme() == "http" && url.query().is_none() && url.fragment().is_none();
-    plain.then(|| url.as_str().trim_end_matches('/').to_owned())
+/// Without a trailing slash.
+fn url(value: &str) -> Result<String, &'static str> {
+    let plain =
+        |url: &Url| url.scheme() == "http" && url.query().is_none() && url.fragment().is_none();
+    let url = Url::parse(value).ok().filter(plain);
+    url.map(|url| url.as_str().trim_end_matches('/').to_owned())
+        .ok_or(
+            "it must be an http:// URL with no query, such as http://rng or http://localhost:8001",
+        )
 }
 
 #[cfg(test)]
@@ -88,25 +49,21 @@ mod tests {
 
     #[test]
     fn the_defaults_are_the_bare_service_names() {
-        let config = Config::from_env(&|_| None).unwrap();
-        assert_eq!(config.rng, "http://rng");
-        assert_eq!(config.hasher, "http://hasher");
-        assert_eq!(
-            config.redis.get_connection_info().addr().to_string(),
-            "redis:6379"
-        );
-        assert_eq!(config.delay, Duration::from_millis(100));
-        assert_eq!(config.metrics_port, None);
+        let config = Config::parse_from(["worker"]);
+        assert_eq!(config.rng_url, "http://rng");
+        assert_eq!(config.hasher_url, "http://hasher");
+        let redis = config.redis_url.get_connection_info().addr().to_string();
+        assert_eq!(redis, "redis:6379");
     }
 
     #[test]
     fn a_url_is_http_with_an_optional_port_and_path() {
-        for (value, url) in [
+        for (value, parsed) in [
             ("http://localhost:8001", "http://localhost:8001"),
             ("http://[::1]:8001/", "http://[::1]:8001"),
             ("http://proxy/rng/", "http://proxy/rng"),
         ] {
-            assert_eq!(parse_url(value).as_deref(), Some(url), "{value}");
+            assert_eq!(url(value).as_deref(), Ok(parsed), "{value}");
         }
         for value in [
             "rng",
@@ -116,25 +73,18 @@ mod tests {
             "http://rng/?n=32",
             "redis://rng",
         ] {
-            assert_eq!(parse_url(value), None, "{value}");
+            assert!(url(value).is_err(), "{value}");
         }
     }
 
     #[test]
-    fn an_invalid_variable_is_named() {
-        for (name, value) in [
-            ("RNG_URL", "rng"),
-            ("HASHER_URL", "https://hasher"),
-            ("REDIS_URL", "http://redis"),
-            ("DELAY", "100"),
-            ("METRICS_PORT", "0"),
-        ] {
-            let env = |asked: &str| (asked == name).then(|| value.to_owned());
-            let error = Config::from_env(&env).unwrap_err().to_string();
-            assert!(
-                error.starts_with(&format!("{name} is {value:?}, but it must be ")),
-                "{error}"
-            );
-        }
+    fn the_password_of_an_invalid_redis_url_is_not_printed() {
+        let arguments = ["worker", "--redis-url", "redis:/:secret@redis"];
+        let error = Config::try_parse_from(arguments).unwrap_err().to_string();
+        let start = "error: invalid value '...@redis' for '--redis-url <REDIS_URL>': it must be a URL such as";
+        assert!(
+            error.starts_with(start) && !error.contains("secret"),
+            "{error}"
+        );
     }
 }

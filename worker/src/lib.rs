@@ -7,15 +7,15 @@ mod services;
 use std::{future, time::Duration};
 
 use anyhow::Result;
-use chassis::{CancellationToken, Redis, Trace, Work, chain};
+use chassis::{CancellationToken, SimulatedWork, in_trace};
 use tokio::{
     select,
     time::{Instant, sleep, timeout},
 };
-use tracing::{Instrument, debug, error, info, info_span};
+use tracing::{Instrument, debug, error, field::Empty, info, info_span};
 
-pub use config::{Config, PROGRAM};
-use metrics::{Measured, Metrics};
+pub use config::Config;
+use metrics::Metrics;
 use services::{RemoteServices, Services};
 
 /// The counter is updated between two units, once this has passed since the last update, and not by
@@ -40,29 +40,27 @@ const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 ///
 /// When no HTTP client can be created, or the port of the metrics is taken or privileged.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<()> {
-    let mut registry = chassis::Metrics::new(&PROGRAM);
+    let mut registry = chassis::Metrics::new("worker");
     let metrics = Metrics::register(&mut registry);
     if let Some(port) = config.metrics_port {
-        let listener = chassis::listen_as(port, "METRICS_PORT")?;
+        let listener = chassis::listen(port, "METRICS_PORT")?;
         let ready = metrics.clone();
         let registry = registry.ready(move || future::ready(ready.ready()));
         let serve = chassis::serve_metrics(listener, registry, stop.clone());
         tokio::spawn(serve.in_current_span());
     }
-    let services = RemoteServices::new(config.rng, config.hasher, Redis::new(config.redis))?;
-    Worker::new(services, metrics, config.delay, stop)
-        .run_until_stopped()
-        .await;
-    chassis::export_spans().await;
+    let delay = config.delay;
+    let services = RemoteServices::new(config)?;
+    let worker = Worker::new(services, metrics, delay, stop);
+    worker.run_until_stopped().await;
     Ok(())
 }
 
-/// Unacknowledged progress: units and coins stay here until redis has them. So units are
-/// cancel-safe.
+/// Units and coins are buffered until redis acknowledges them, so units are cancel-safe.
 struct Worker<S> {
-    services: Measured<S>,
+    services: S,
     metrics: Metrics,
-    work: Work,
+    work: SimulatedWork,
     stop: CancellationToken,
     /// Units of work that are not in the counter yet.
     units_done: u64,
@@ -85,12 +83,9 @@ struct Coin {
 impl<S: Services> Worker<S> {
     fn new(services: S, metrics: Metrics, delay: Duration, stop: CancellationToken) -> Self {
         Self {
-            services: Measured {
-                services,
-                metrics: metrics.clone(),
-            },
+            services,
             metrics,
-            work: Work::new(delay, stop.clone()),
+            work: SimulatedWork::new(delay, stop.clone()),
             stop,
             units_done: 0,
             coin: None,
@@ -108,7 +103,7 @@ impl<S: Services> Worker<S> {
                 () = shutdown_grace(&stop) => break,
             };
             let Err(failure) = result else { break };
-            error!("{}", chain(&failure));
+            error!("{failure:#}");
             if !stop.is_cancelled() {
                 info!("Waiting {}s and restarting.", self.pause.as_secs_f32());
                 self.metrics.pauses.inc();
@@ -122,8 +117,9 @@ impl<S: Services> Worker<S> {
     async fn work_loop(&mut self) -> Result<()> {
         self.put_coin().await?;
         while !self.stop.is_cancelled() {
-            let unit = self.update_and_work().instrument(info_span!("unit"));
-            Trace::scope(Some(Trace::start()?), unit).await?;
+            let unit = in_trace(self.update_and_work());
+            unit.instrument(info_span!("unit of work", trace_id = Empty))
+                .await?;
         }
         Ok(())
     }
@@ -141,10 +137,12 @@ impl<S: Services> Worker<S> {
     async fn work_once(&mut self) -> Result<()> {
         debug!("Doing one unit of work");
         let start = Instant::now();
-        self.work.simulate().await;
+        self.work.run().await;
         self.metrics.work.observe(start.elapsed().as_secs_f64());
-        let random_bytes = self.services.get_random_bytes().await?;
-        let digest = self.services.hash_bytes(random_bytes).await?;
+        let random_bytes = self.services.get_random_bytes();
+        let random_bytes = self.metrics.rng.record(random_bytes).await?;
+        let digest = self.services.hash_bytes(random_bytes);
+        let digest = self.metrics.hasher.record(digest).await?;
         self.units_done += 1;
         self.metrics.units.inc();
         self.metrics.pending_units.inc();
@@ -166,8 +164,8 @@ impl<S: Services> Worker<S> {
         let Some(coin) = &self.coin else {
             return Ok(());
         };
-        let new = self.services.hset_wallet(&coin.digest, &coin.bytes).await?;
-        if !new {
+        let new = self.services.hset_wallet(&coin.digest, &coin.bytes);
+        if !self.metrics.redis.record(new).await? {
             info!("We already had that coin");
         }
         self.coin = None;
@@ -179,9 +177,8 @@ impl<S: Services> Worker<S> {
             "{} units of work done, updating hash counter",
             self.units_done
         );
-        self.services
-            .incrby_hashes(self.units_done, self.update)
-            .await?;
+        let update = self.services.incrby_hashes(self.units_done, self.update);
+        self.metrics.redis.record(update).await?;
         self.units_done = 0;
         self.metrics.pending_units.set(0);
         self.update += 1;
@@ -201,11 +198,7 @@ impl<S: Services> Worker<S> {
         };
         let result = timeout(FLUSH_TIMEOUT, write).await;
         if let Err(failure) = result.unwrap_or_else(|elapsed| Err(elapsed.into())) {
-            error!(
-                "{} units of work are lost: {}",
-                self.units_done,
-                chain(&failure)
-            );
+            error!("{} units of work are lost: {failure:#}", self.units_done);
         }
     }
 }
@@ -259,7 +252,7 @@ mod tests {
 
         fn start(&self) -> (CancellationToken, JoinHandle<()>) {
             let stop = CancellationToken::new();
-            let metrics = Metrics::register(&mut chassis::Metrics::new(&PROGRAM));
+            let metrics = Metrics::register(&mut chassis::Metrics::new("worker"));
             let worker = Worker::new(self.clone(), metrics, DELAY, stop.clone());
             (stop, tokio::spawn(worker.run_until_stopped()))
         }
@@ -281,7 +274,7 @@ mod tests {
             Ok(state.digests.pop().unwrap_or("1234567890").to_owned())
         }
 
-        async fn incrby_hashes(&mut self, units: u64, update: u64) -> Result<()> {
+        async fn incrby_hashes(&self, units: u64, update: u64) -> Result<()> {
             let mut state = self.state();
             ensure!(!state.redis_down, "redis is down");
             if state.last_update != Some(update) {
@@ -293,7 +286,7 @@ mod tests {
             Ok(())
         }
 
-        async fn hset_wallet(&mut self, digest: &str, bytes: &[u8]) -> Result<bool> {
+        async fn hset_wallet(&self, digest: &str, bytes: &[u8]) -> Result<bool> {
             let mut state = self.state();
             ensure!(!state.redis_down, "redis is down");
             Ok(state

@@ -1,9 +1,7 @@
 //! The loop: random bytes from rng, their digest from hasher, a count in redis.
 
-use worker::{Config, PROGRAM};
+use std::process::ExitCode;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
-    let (config, stop) = chassis::start(&PROGRAM, Config::from_env).await;
-    PROGRAM.or_exit(worker::run(config, stop).await);
+fn main() -> ExitCode {
+    chassis::main(worker::run)
 }

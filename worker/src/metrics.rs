@@ -10,9 +10,7 @@ use chassis::metrics::{Counter, Family, Gauge, Histogram, seconds_by};
 use tokio::time::Instant;
 use tracing::{Instrument, field::Empty, info_span};
 
-use crate::services::Services;
-
-/// A peer that has not answered for this long is away. The last in the queue of rng waits 26 s.
+/// A dependency without a success for this long is not ready. The last in the queue of rng waits 26 s.
 const RECENT: Duration = Duration::from_secs(30);
 
 /// The metrics of a worker.
@@ -25,9 +23,9 @@ pub(crate) struct Metrics {
     pub(crate) pending_units: Gauge,
     /// The time of the simulated work.
     pub(crate) work: Histogram,
-    rng: Peer,
-    hasher: Peer,
-    redis: Peer,
+    pub(crate) rng: Peer,
+    pub(crate) hasher: Peer,
+    pub(crate) redis: Peer,
 }
 
 impl Metrics {
@@ -36,8 +34,9 @@ impl Metrics {
         let step = metrics.register("worker_step_duration_seconds", step, seconds_by());
         let failures = "Failed calls to a peer";
         let failures = metrics.register("worker_failures", failures, Family::default());
-        let peer = |name| Peer {
+        let peer = |name, span| Peer {
             name,
+            span,
             seconds: step.get_or_create_owned(&[("step", name)]),
             failures: failures.get_or_create_owned(&[("peer", name)]),
             answered: Arc::default(),
@@ -53,40 +52,44 @@ impl Metrics {
             ),
             pending_units: metrics.register("worker_pending_units", pending, Gauge::default()),
             work: step.get_or_create_owned(&[("step", "work")]),
-            rng: peer("rng"),
-            hasher: peer("hasher"),
-            redis: peer("redis"),
+            rng: peer("rng", "GET /32"),
+            hasher: peer("hasher", "POST /"),
+            redis: peer("redis", "redis"),
         }
     }
 
     /// Whether the last call to each peer succeeded, and recently.
     pub(crate) fn ready(&self) -> Result<()> {
-        let peers = [&self.rng, &self.hasher, &self.redis].into_iter();
-        let away: Vec<_> = peers
-            .filter(|peer| !peer.answered_recently())
-            .map(|peer| peer.name)
-            .collect();
-        let away = away.join(", ");
-        ensure!(away.is_empty(), "no recent answer from {away}");
+        let mut silent = vec![&self.rng, &self.hasher, &self.redis];
+        silent.retain(|peer| !peer.answered_recently());
+        let silent: Vec<_> = silent.iter().map(|peer| peer.name).collect();
+        ensure!(
+            silent.is_empty(),
+            "no recent answer from {}",
+            silent.join(", ")
+        );
         Ok(())
     }
 }
 
+/// A service that worker calls.
 #[derive(Clone)]
-struct Peer {
+pub(crate) struct Peer {
     name: &'static str,
+    /// The name of the span of a call.
+    span: &'static str,
     seconds: Histogram,
     failures: Counter,
-    /// The time of its last answer, unless it has failed since.
+    /// The time of its last answer, unless a call has failed since.
     answered: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Peer {
     /// Records a call, as metrics and as a span.
-    async fn record<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(crate) async fn record<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
         let span = info_span!(
             "call",
-            otel.name = self.name,
+            otel.name = self.span,
             otel.kind = "client",
             otel.status_code = Empty
         );
@@ -105,33 +108,5 @@ impl Peer {
     fn answered_recently(&self) -> bool {
         let answered = *self.answered.lock().unwrap_or_else(PoisonError::into_inner);
         answered.is_some_and(|answered| answered.elapsed() < RECENT)
-    }
-}
-
-/// Services whose calls are measured.
-pub(crate) struct Measured<S> {
-    pub(crate) services: S,
-    pub(crate) metrics: Metrics,
-}
-
-impl<S: Services> Services for Measured<S> {
-    async fn get_random_bytes(&self) -> Result<[u8; 32]> {
-        let call = self.services.get_random_bytes();
-        self.metrics.rng.record(call).await
-    }
-
-    async fn hash_bytes(&self, data: [u8; 32]) -> Result<String> {
-        let call = self.services.hash_bytes(data);
-        self.metrics.hasher.record(call).await
-    }
-
-    async fn incrby_hashes(&mut self, units: u64, update: u64) -> Result<()> {
-        let call = self.services.incrby_hashes(units, update);
-        self.metrics.redis.record(call).await
-    }
-
-    async fn hset_wallet(&mut self, digest: &str, bytes: &[u8]) -> Result<bool> {
-        let call = self.services.hset_wallet(digest, bytes);
-        self.metrics.redis.record(call).await
     }
 }

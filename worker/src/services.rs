@@ -1,15 +1,26 @@
-//! The other services, by their bare names: each function here is an arrow of the diagram.
+//! The clients of rng, hasher and redis, which are addressed by their bare names.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use chassis::{Redis, Trace};
+use chassis::{Redis, TRACEPARENT, traceparent};
 use rand::{TryRng, rngs::SysRng};
 use reqwest::{
     Client, RequestBuilder,
     header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue},
     redirect,
 };
+
+use crate::Config;
+
+/// Adds to the counter once, also when an update is sent again because its reply was lost. A script
+/// that fails at its first write changes nothing.
+const INCRBY_ONCE: &str = "
+    local last = tonumber(redis.call('GET', KEYS[2])) or -1
+    if last < tonumber(ARGV[2]) then
+        redis.call('INCRBY', KEYS[1], ARGV[1])
+        redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
+    end";
 
 /// How long redis keeps the sequence number of a worker's last update: a day.
 const DEDUPLICATION_TTL: Duration = Duration::from_secs(86_400);
@@ -30,11 +41,11 @@ pub(crate) trait Services {
     /// Gets their SHA-256 from hasher, 64 hexadecimal digits.
     async fn hash_bytes(&self, data: [u8; 32]) -> Result<String>;
 
-    /// Adds `units` to the counter in redis. Idempotent for an `update`, the sequence number.
-    async fn incrby_hashes(&mut self, units: u64, update: u64) -> Result<()>;
+    /// Adds `units` to the counter in redis. Idempotent for an `update`, a sequence number.
+    async fn incrby_hashes(&self, units: u64, update: u64) -> Result<()>;
 
     /// Puts a coin into the wallet in redis; false if it is there already.
-    async fn hset_wallet(&mut self, digest: &str, bytes: &[u8]) -> Result<bool>;
+    async fn hset_wallet(&self, digest: &str, bytes: &[u8]) -> Result<bool>;
 }
 
 /// The services over the network.
@@ -64,35 +75,30 @@ impl Services for RemoteServices {
         digest.and_then(hex_digits).context("cannot hash bytes")
     }
 
-    async fn incrby_hashes(&mut self, units: u64, update: u64) -> Result<()> {
-        // An update whose reply was lost is retried: skip it if it was committed. If a delayed
-        // duplicate commits first, EXEC aborts.
-        let mut watch = redis::pipe();
-        watch.cmd("WATCH").arg(&self.key).ignore().get(&self.key);
-        let (last_update,): (Option<u64>,) = self.redis.query(&watch).await?;
-        if last_update == Some(update) {
-            return Ok(());
-        }
-        let mut increment = redis::pipe();
-        increment.atomic().incr("hashes", units).ignore();
-        increment
-            .set_ex(&self.key, update, DEDUPLICATION_TTL.as_secs())
-            .ignore();
-        let committed: Option<()> = self.redis.query(&increment).await?;
-        committed.context("a duplicate of this update was committed first")
+    async fn incrby_hashes(&self, units: u64, update: u64) -> Result<()> {
+        let mut script = redis::pipe();
+        script
+            .cmd("EVAL")
+            .arg(INCRBY_ONCE)
+            .arg(2)
+            .arg("hashes")
+            .arg(&self.key);
+        script
+            .arg(units)
+            .arg(update)
+            .arg(DEDUPLICATION_TTL.as_secs());
+        self.redis.query(script.ignore()).await
     }
 
-    async fn hset_wallet(&mut self, digest: &str, bytes: &[u8]) -> Result<bool> {
-        let (new,) = self
-            .redis
-            .query(redis::pipe().hset("wallet", digest, bytes))
-            .await?;
+    async fn hset_wallet(&self, digest: &str, bytes: &[u8]) -> Result<bool> {
+        let hset = &mut redis::pipe();
+        let (new,) = self.redis.query(hset.hset("wallet", digest, bytes)).await?;
         Ok(new)
     }
 }
 
 impl RemoteServices {
-    pub(crate) fn new(rng: String, hasher: String, redis: Redis) -> Result<Self> {
+    pub(crate) fn new(config: Config) -> Result<Self> {
         // A new connection per request, to a freshly resolved name: when a service is scaled, moved
         // or replaced, this worker follows at once.
         let no_keep_alive = [(CONNECTION, HeaderValue::from_static("close"))];
@@ -109,9 +115,9 @@ impl RemoteServices {
             .build()?;
         Ok(Self {
             http,
-            rng,
-            hasher,
-            redis,
+            rng: config.rng_url,
+            hasher: config.hasher_url,
+            redis: Redis::new(config.redis_url),
             key: format!("worker:{:016x}", SysRng.try_next_u64()?),
         })
     }
@@ -119,8 +125,8 @@ impl RemoteServices {
 
 /// Sends `request` and reads the response: anything but 2xx and exactly `N` bytes is an error.
 async fn send<const N: usize>(mut request: RequestBuilder) -> Result<[u8; N]> {
-    if let Some(trace) = Trace::current() {
-        request = request.header(Trace::HEADER, trace.to_string());
+    if let Some(trace) = traceparent() {
+        request = request.header(TRACEPARENT, trace);
     }
     let mut response = request.send().await?;
     ensure!(

@@ -10,31 +10,37 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use opentelemetry::trace::FutureExt;
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field::Empty, info, info_span};
 
-use crate::{Trace, log::ACCESS, otel};
+use crate::{
+    log::ACCESS,
+    trace::{self, in_trace},
+};
 
 /// Logs each request when its response is ready, so the time includes rng's queue. What is logged
-/// until then belongs to the trace of the request too.
+/// until then belongs to the trace of the client too.
 pub(crate) async fn access_log(
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     route: Option<MatchedPath>,
     request: Request,
     next: Next,
 ) -> Response {
-    let trace = Trace::of(request.headers());
-    let span = info_span!(
-        "request",
-        otel.name = %SpanName(request.method(), route.as_ref()),
-        otel.kind = "server",
-        http.response.status_code = Empty,
-    );
-    if let Some(client) = trace {
-        otel::adopt(&span, client);
-    }
-    let response = respond(client, request, next).instrument(span);
-    Trace::scope(trace, response).await
+    let trace = trace::client(request.headers());
+    let response = async move {
+        let span = info_span!(
+            "request",
+            otel.name = %SpanName(request.method(), route.as_ref()),
+            otel.kind = "server",
+            http.response.status_code = Empty,
+            trace_id = Empty,
+        );
+        in_trace(respond(client, request, next))
+            .instrument(span)
+            .await
+    };
+    response.with_context(trace).await
 }
 
 async fn respond(client: SocketAddr, request: Request, next: Next) -> Response {

@@ -12,21 +12,13 @@ use tokio::net::TcpListener;
 /// The accept backlog; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 1024;
 
-/// Listens on `port` on all addresses, IPv6 and IPv4, or IPv4 alone on a host without IPv6.
+/// Listens on `port` on all addresses, IPv6 and IPv4, or IPv4 alone on a host without IPv6. `setting`
+/// is the variable that chooses the port.
 ///
 /// # Errors
 ///
 /// When the port is taken or privileged. See [`bind_error`].
-pub fn listen(port: u16) -> anyhow::Result<TcpListener> {
-    listen_as(port, "PORT")
-}
-
-/// The same for a port that another `setting` than `PORT` chooses.
-///
-/// # Errors
-///
-/// As [`listen`].
-pub fn listen_as(port: u16, setting: &str) -> anyhow::Result<TcpListener> {
+pub fn listen(port: u16, setting: &str) -> anyhow::Result<TcpListener> {
     bind((Ipv6Addr::UNSPECIFIED, port).into())
         .or_else(|error| match error.kind() {
             ErrorKind::AddrInUse | ErrorKind::PermissionDenied => Err(error),
@@ -82,7 +74,7 @@ mod tests {
         socket.bind(&address.into()).unwrap();
         socket.listen(1).unwrap();
         let port = socket.local_addr().unwrap().as_socket().unwrap().port();
-        assert!(listen(port).is_err());
+        assert!(listen(port, "PORT").is_err());
     }
 
     #[test]

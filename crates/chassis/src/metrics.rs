@@ -1,6 +1,6 @@
 //! Metrics in the Prometheus text format, at `/metrics`.
 
-use std::{hash::Hash, sync::Arc};
+use std::{fmt, hash::Hash, sync::Arc};
 
 use axum::{
     Router,
@@ -11,11 +11,12 @@ use axum::{
     routing::get,
 };
 use prometheus_client::{
+    collector::Collector,
     encoding::{
-        EncodeLabelSet,
+        DescriptorEncoder, EncodeLabelSet, EncodeMetric,
         prometheus_text::{CONTENT_TYPE, encode},
     },
-    metrics::info::Info,
+    metrics::{counter::ConstCounter, gauge::ConstGauge, info::Info},
     registry::{Metric, Registry},
 };
 use tokio::time::Instant;
@@ -24,7 +25,7 @@ pub use prometheus_client::metrics::{
     counter::Counter, family::Family, gauge::Gauge, histogram::Histogram,
 };
 
-use crate::{Program, chain, health};
+use crate::{health, log};
 
 /// Upper bounds in seconds. Multiples of the 100 ms of simulated work lie in the middle of a bucket,
 /// so that an interpolated quantile is close to them.
@@ -78,18 +79,17 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// The metrics that all programs have: build information and, on Linux, the process.
+    /// The metrics that all services have: build information, the process, and its log.
     #[must_use]
-    pub fn new(program: &Program) -> Self {
+    pub fn new(service: &'static str) -> Self {
         let mut registry = Registry::default();
-        let labels = [("service", program.name), ("version", program.version)];
+        let labels = [("service", service), ("version", env!("CARGO_PKG_VERSION"))];
         registry.register(
             "dockercoins_build",
             "The service and its version",
             Info::new(labels),
         );
-        #[cfg(target_os = "linux")]
-        registry.register_collector(Box::new(crate::process::Process));
+        registry.register_collector(Box::new(Process));
         Self {
             registry,
             routes: health::router(),
@@ -112,7 +112,7 @@ impl Metrics {
         let ready = async move || match check().await {
             Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
             Err(error) => {
-                let reason = format!("not ready: {}\n", chain(&error));
+                let reason = format!("not ready: {error:#}\n");
                 (StatusCode::SERVICE_UNAVAILABLE, reason)
             }
         };
@@ -142,6 +142,48 @@ impl Metrics {
         let registry = Arc::new(self.registry);
         self.routes
             .route("/metrics", get(async move || exposition(&registry)))
+    }
+}
+
+/// The process, measured at each scrape.
+#[derive(Debug)]
+struct Process;
+
+impl Collector for Process {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let mut write = |name, help, metric: &dyn EncodeMetric| {
+            metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
+        };
+        let dropped = u64::try_from(log::dropped_lines()).unwrap_or(u64::MAX);
+        let help = "Lines of the log that were dropped.";
+        write("log_lines_dropped", help, &ConstCounter::new(dropped))?;
+        let process = metrics_process::collector::collect();
+        if let Some(seconds) = process.cpu_seconds_total {
+            let help = "User and system CPU time.";
+            write("process_cpu_seconds", help, &ConstCounter::new(seconds))?;
+        }
+        for (name, help, value) in [
+            (
+                "process_resident_memory_bytes",
+                "Resident memory.",
+                process.resident_memory_bytes,
+            ),
+            (
+                "process_open_fds",
+                "Open file descriptors.",
+                process.open_fds,
+            ),
+            (
+                "process_start_time_seconds",
+                "Start of the process in Unix time.",
+                process.start_time_seconds,
+            ),
+        ] {
+            if let Some(value) = value {
+                write(name, help, &ConstGauge::new(value))?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,8 +1,13 @@
 //! One connection to Redis.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{ffi::OsStr, mem, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use clap::{
+    Arg, Command,
+    builder::{StringValueParser, TypedValueParser},
+    error::ErrorKind,
+};
 use futures_util::future::{BoxFuture, FutureExt};
 use redis::{
     AsyncConnectionConfig, Client, FromRedisValue, Pipeline, RedisResult,
@@ -10,12 +15,38 @@ use redis::{
 };
 use tokio::sync::Mutex;
 
-use crate::Variable;
-
 /// Includes the DNS look-up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Parses the URL of a Redis. Its errors omit the password.
+#[derive(Debug, Clone)]
+pub struct RedisUrl;
+
+impl TypedValueParser for RedisUrl {
+    type Value = Client;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<Client, clap::Error> {
+        let url = StringValueParser::new().parse_ref(command, arg, value)?;
+        Client::open(&*url).map_err(|_| {
+            let url = url
+                .rsplit_once('@')
+                .map_or(url.clone(), |(_, host)| format!("...@{host}"));
+            let expected =
+                "a URL such as redis://redis, redis://redis:6379/0 or redis://:password@redis";
+            let message = format!(
+                "invalid value '{url}' for '--redis-url <REDIS_URL>': it must be {expected}\n"
+            );
+            clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
+        })
+    }
+}
 
 /// A connection to Redis, which its clones share: their queries do not wait for one another. It is
 /// opened by the first query, to a freshly resolved name.
@@ -26,18 +57,6 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// The variable `REDIS_URL`.
-    #[must_use]
-    pub const fn url(default: &'static str) -> Variable<Client> {
-        Variable {
-            name: "REDIS_URL",
-            default,
-            about: "the URL of redis",
-            expected: "a URL such as redis://redis, redis://redis:6379/0 or redis://:password@redis",
-            parse: |url| Client::open(url).ok(),
-        }
-    }
-
     /// Connects with the first query.
     #[must_use]
     pub fn new(client: Client) -> Self {

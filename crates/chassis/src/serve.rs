@@ -1,34 +1,63 @@
-//! The HTTP server: accept loop, connection limit, graceful shutdown.
+//! The HTTP server: accept loop, connection limit, timeouts, graceful shutdown.
 
-use std::{collections::VecDeque, net::SocketAddr, time::Duration};
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use axum::{Router, http::StatusCode, middleware::from_fn};
+use anyhow::Context;
+use axum::{
+    Router,
+    body::Body,
+    extract::{ConnectInfo, Request},
+    http::StatusCode,
+    middleware::from_fn,
+};
 use futures_util::future::{BoxFuture, FutureExt};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},
+    select,
     task::AbortHandle,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
 use tracing::{Instrument, debug, info, warn};
 
-use crate::{
-    access_log::access_log,
-    connection::{Idle, serve_connection},
-    metrics::Metrics,
-    otel::export_spans,
-};
+use crate::{access_log::access_log, metrics::Metrics};
 
 /// Beyond it, accepting one evicts the connection that has been idle longest. Well below the 1024
 /// file descriptors that a process may open by default.
 const MAX_CONNECTIONS: usize = 400;
 
-/// A connection counts as idle after this long without a request: that of a new one may be in
-/// transit.
+/// A connection counts as idle after this long without a request: the first one may be in transit.
 const IDLE_AFTER: Duration = Duration::from_millis(100);
+
+/// Beyond it, a client that has not sent the complete head of its request is disconnected.
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Read-buffer limit: head plus pipelined data.
+const MAX_HEAD: usize = 16 * 1024;
+
+/// `TCP_USER_TIMEOUT`: the kernel drops a connection whose peer acknowledges no data for this long.
+#[cfg(target_os = "linux")]
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// `SO_SNDBUF`, 64 KiB, which Linux doubles: bounds the kernel memory of a client that does not read.
+const SEND_BUFFER: usize = 65_536;
 
 /// Graceful-shutdown timeout for in-flight requests.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
+
+/// At shutdown, how long a connection may still send its first byte. Browsers open connections in
+/// advance and would otherwise be waited for.
+const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(50);
 
 /// Delay after a failed accept, such as when the process is out of file descriptors.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
@@ -51,7 +80,6 @@ pub fn serve(
             info!("Listening on {address}");
         }
         serve_at_most(MAX_CONNECTIONS, listener, router, stop).await;
-        export_spans().await;
     };
     serve.boxed()
 }
@@ -108,9 +136,12 @@ struct Connections {
 }
 
 struct Connection {
-    idle: Idle,
+    idle: IdleSince,
     task: AbortHandle,
 }
+
+/// `None` while a request is in flight.
+type IdleSince = Arc<Mutex<Option<Instant>>>;
 
 impl Connections {
     /// At the limit, closes the connection that has been idle longest, or the oldest if none is idle.
@@ -121,14 +152,15 @@ impl Connections {
         if self.oldest_first.len() < limit {
             return;
         }
-        let idle = self
-            .oldest_first
-            .iter()
-            .enumerate()
-            .filter_map(|(n, connection)| {
-                let since = connection.idle.since()?;
-                (since.elapsed() >= IDLE_AFTER).then_some((since, n))
-            });
+        let idle_since = |connection: &Connection| {
+            let since = *connection
+                .idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            since.filter(|since| since.elapsed() >= IDLE_AFTER)
+        };
+        let connections = self.oldest_first.iter().enumerate();
+        let idle = connections.filter_map(|(n, connection)| Some((idle_since(connection)?, n)));
         let evicted = idle.min().map_or(0, |(_, n)| n);
         if let Some(connection) = self.oldest_first.remove(evicted) {
             debug!("{limit} connections: evicting one");
@@ -136,7 +168,6 @@ impl Connections {
         }
     }
 
-    /// Not generic, so that the connection is compiled here and not again in each program.
     fn spawn(
         &mut self,
         stream: TcpStream,
@@ -144,12 +175,10 @@ impl Connections {
         router: Router,
         stop: CancellationToken,
     ) {
-        let idle = Idle::new();
+        let idle = IdleSince::new(Mutex::new(Some(Instant::now())));
         let connection = serve_connection(stream, client, router, idle.clone(), stop);
-        let task = self
-            .tasks
-            .spawn(connection.in_current_span())
-            .abort_handle();
+        let task = self.tasks.spawn(connection.in_current_span());
+        let task = task.abort_handle();
         self.oldest_first.push_back(Connection { idle, task });
     }
 
@@ -162,6 +191,60 @@ impl Connections {
             );
         }
     }
+}
+
+/// Serves one request on `stream`, or none if `stop` is cancelled and none arrives.
+async fn serve_connection(
+    stream: TcpStream,
+    client: SocketAddr,
+    router: Router,
+    idle: IdleSince,
+    stop: CancellationToken,
+) {
+    set_options(&stream);
+    let set_idle = |since| *idle.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    let service = service_fn(async |request: hyper::Request<Incoming>| {
+        set_idle(None);
+        let mut request: Request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(client));
+        let response = router.clone().oneshot(request).await;
+        set_idle(Some(Instant::now()));
+        response
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_READ_TIMEOUT)
+        // One request per connection: a client that pipelines requests would hold several places in
+        // the queue of rng.
+        .keep_alive(false)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let shutdown = async {
+        stop.cancelled().await;
+        sleep(FIRST_REQUEST_GRACE).await;
+    };
+    let result = select! {
+        biased;
+        result = connection.as_mut() => result,
+        () = shutdown => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result.context(client) {
+        debug!("connection failed: {error:#}");
+    }
+}
+
+/// Best effort: unsupported options are ignored.
+fn set_options(stream: &TcpStream) {
+    let socket = SockRef::from(stream);
+    // Nagle's algorithm would delay the last segment of an answer until the first is acknowledged.
+    let _ = socket.set_tcp_nodelay(true);
+    let _ = socket.set_send_buffer_size(SEND_BUFFER);
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_user_timeout(Some(WRITE_TIMEOUT));
 }
 
 #[cfg(test)]

@@ -3,21 +3,14 @@
 use std::{io, process};
 
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, info};
-
-use crate::{Variable, variable};
-
-/// The original ignores SIGTERM in three of its four services, and labs show what that costs.
-pub(crate) const IGNORE_SIGTERM: Variable<bool> = variable::switch(
-    "IGNORE_SIGTERM",
-    "y ignores SIGTERM: the engine sends SIGKILL after ten seconds",
-);
+use tracing::info;
 
 /// As a shell reports a process that SIGINT ended.
 const INTERRUPTED: i32 = 130;
 
 /// Installs handlers for SIGTERM and SIGINT: the first signal cancels the returned token, the second
-/// exits at once.
+/// exits at once. The original ignores SIGTERM in three of its four services, and labs show what that
+/// costs.
 ///
 /// # Errors
 ///
@@ -29,19 +22,19 @@ pub(crate) fn stop_on_signal(ignore_sigterm: bool) -> io::Result<CancellationTok
     let handle = async move {
         let mut name = signals.next().await;
         while ignore_sigterm && name == TERM {
-            info!("{name}: ignored, because IGNORE_SIGTERM is set");
+            info!("{name} ignored, because IGNORE_SIGTERM is set");
             name = signals.next().await;
         }
-        info!("{name}: shutting down gracefully");
+        info!("{name} received, shutting down");
         first.cancel();
         signals.next().await;
         process::exit(INTERRUPTED)
     };
-    tokio::spawn(handle.in_current_span());
+    tokio::spawn(handle);
     Ok(stop)
 }
 
-const TERM: &str = "TERM";
+const TERM: &str = "SIGTERM";
 
 #[cfg(unix)]
 struct Signals {
@@ -62,7 +55,7 @@ impl Signals {
     async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => TERM,
-            _ = self.interrupt.recv() => "INT",
+            _ = self.interrupt.recv() => "SIGINT",
         }
     }
 }

@@ -1,142 +1,124 @@
 //! The trace of a unit of work, through the services: the header `traceparent` of W3C Trace Context.
-
-use std::fmt;
+//!
+//! The current trace is the one of the OpenTelemetry context, also where no spans are exported.
 
 use axum::http::HeaderMap;
-use rand::{
-    TryRng,
-    rngs::{SysError, SysRng},
+use opentelemetry::{
+    Context,
+    trace::{FutureExt, SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState},
 };
+use rand::{TryRng, rngs::SysRng};
+use tracing::{Span, field::display};
 
-use crate::otel;
+use crate::log::TRACE_ID;
 
-tokio::task_local! {
-    static CURRENT: Option<Trace>;
+/// The header that carries a trace.
+pub const TRACEPARENT: &str = "traceparent";
+
+/// Runs `future` in the current trace, or else in a new one, and records its identifier in the current
+/// span.
+pub async fn in_trace<F: Future>(future: F) -> F::Output {
+    let mut context = Context::current();
+    if !context.span().span_context().is_valid() {
+        context = context.with_remote_span_context(new_trace());
+    }
+    let id = context.span().span_context().trace_id();
+    Span::current().record(TRACE_ID, display(id));
+    future.with_context(context).await
 }
 
-/// A position in a trace: the identifiers of the trace and of a span in it. Neither is 0. Displays as
-/// the value of `traceparent`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Trace {
-    pub(crate) id: u128,
-    pub(crate) span: u64,
-    /// Whether its spans are exported, where something exports any.
-    pub(crate) sampled: bool,
+/// The value of the header `traceparent` for a request, within [`in_trace`].
+#[must_use]
+pub fn traceparent() -> Option<String> {
+    let context = Context::current();
+    let span = context.span().span_context().clone();
+    let flags = span.trace_flags() & TraceFlags::SAMPLED;
+    span.is_valid()
+        .then(|| format!("00-{}-{}-{flags:02x}", span.trace_id(), span.span_id()))
 }
 
-impl Trace {
-    /// The name of the header.
-    pub const HEADER: &str = "traceparent";
-
-    /// The start of a new trace.
-    ///
-    /// # Errors
-    ///
-    /// When the operating system has no random numbers, which current systems have.
-    pub fn start() -> Result<Self, SysError> {
-        let random = || SysRng.try_next_u64().map(|number| number | 1);
-        Ok(Self {
-            id: u128::from(random()?) << 64 | u128::from(random()?),
-            span: random()?,
-            sampled: true,
-        })
-    }
-
-    /// The trace of the current task, if it is within [`Trace::scope`].
-    #[must_use]
-    pub fn current() -> Option<Self> {
-        otel::current().or_else(|| CURRENT.try_with(|trace| *trace).ok().flatten())
-    }
-
-    /// Runs `future` as a part of `trace`.
-    pub fn scope<F: Future>(trace: Option<Self>, future: F) -> impl Future<Output = F::Output> {
-        CURRENT.scope(trace, future)
-    }
-
-    /// The trace of a request, if it has one that is valid.
-    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
-        let header = headers.get(Self::HEADER)?;
-        Self::parse(header.to_str().ok()?)
-    }
-
-    /// The identifier of the trace.
-    pub(crate) fn id(self) -> String {
-        format!("{:032x}", self.id)
-    }
-
-    /// A version above 00 may append fields; ff is invalid.
-    fn parse(value: &str) -> Option<Self> {
-        let mut fields = value.split('-');
-        let version = hex(fields.next()?, 2)?;
-        let id = hex(fields.next()?, 32)?;
-        let span = hex(fields.next()?, 16)?;
-        let flags = hex(fields.next()?, 2)?;
-        let complete = version > 0 || fields.next().is_none();
-        (version != 0xff && id != 0 && span != 0 && complete).then_some(Self {
-            id,
-            span: u64::try_from(span).ok()?,
-            sampled: flags & 1 == 1,
-        })
+/// The trace of the client of a request, if it has a valid one.
+pub(crate) fn client(headers: &HeaderMap) -> Context {
+    let header = headers
+        .get(TRACEPARENT)
+        .and_then(|header| header.to_str().ok());
+    match header.and_then(parse) {
+        Some(client) => Context::new().with_remote_span_context(client),
+        None => Context::new(),
     }
 }
 
-impl fmt::Display for Trace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, span, sampled } = self;
-        write!(f, "00-{id:032x}-{span:016x}-{:02x}", u8::from(*sampled))
-    }
+/// Invalid without random numbers, which current systems have.
+fn new_trace() -> SpanContext {
+    let (mut id, mut span) = ([0; 16], [0; 8]);
+    let _ = SysRng
+        .try_fill_bytes(&mut id)
+        .and_then(|()| SysRng.try_fill_bytes(&mut span));
+    let (id, span) = (TraceId::from_bytes(id), SpanId::from_bytes(span));
+    SpanContext::new(id, span, TraceFlags::SAMPLED, true, TraceState::NONE)
 }
 
-/// A number of exactly so many digits, in lower case as the standard requires.
-fn hex(digits: &str, number: usize) -> Option<u128> {
+/// A version above 00 may append fields; ff is invalid.
+fn parse(value: &str) -> Option<SpanContext> {
+    let mut fields = value.split('-');
+    let version = hex::<2>(fields.next()?)?;
+    let id = TraceId::from_hex(hex::<32>(fields.next()?)?).ok()?;
+    let span = SpanId::from_hex(hex::<16>(fields.next()?)?).ok()?;
+    let flags = u8::from_str_radix(hex::<2>(fields.next()?)?, 16).ok()?;
+    let complete = version != "00" || fields.next().is_none();
+    let flags = TraceFlags::new(flags) & TraceFlags::SAMPLED;
+    let client = SpanContext::new(id, span, flags, true, TraceState::NONE);
+    (version != "ff" && complete && client.is_valid()).then_some(client)
+}
+
+/// Exactly `N` digits, in lower case as the standard requires.
+fn hex<const N: usize>(digits: &str) -> Option<&str> {
     let is_digit = |digit: u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
-    (digits.len() == number && digits.bytes().all(is_digit))
-        .then(|| u128::from_str_radix(digits, 16).ok())?
+    (digits.len() == N && digits.bytes().all(is_digit)).then_some(digits)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_valid_traceparent_is_adopted_and_a_malformed_one_is_ignored() {
-        let id = "0af7651916cd43dd8448eb211c80319c";
-        let valid = format!("00-{id}-b7ad6b7169203331-01");
-        assert_eq!(
-            Trace::parse(&valid).map(|trace| trace.to_string()),
-            Some(valid)
-        );
-        for suffix in ["-00", "-ff"] {
-            let trace = Trace::parse(&format!("00-{id}-b7ad6b7169203331{suffix}"));
-            assert_eq!(trace.map(Trace::id).as_deref(), Some(id));
-        }
-        assert!(Trace::parse(&format!("01-{id}-b7ad6b7169203331-01-more")).is_some());
-        for malformed in [
-            "",
-            "-",
-            "---",
-            "00",
-            &format!("00-{id}"),
-            &format!("00-{id}-b7ad6b7169203331"),
-            &format!("00-{id}-b7ad6b7169203331-1"),
-            &format!("00-{id}-b7ad6b7169203331-01-more"),
-            &format!("ff-{id}-b7ad6b7169203331-01"),
-            &format!("0-{id}-b7ad6b7169203331-01"),
-            &format!("00-{}-b7ad6b7169203331-01", id.to_uppercase()),
-            &format!("00-+{}-b7ad6b7169203331-01", &id[1..]),
-            &format!("00-{}-b7ad6b7169203331-01", "0".repeat(32)),
-            &format!("00-{id}-0000000000000000-01"),
-            &format!(" 00-{id}-b7ad6b7169203331-01"),
-            &format!("00-{id}-b7ad6b716920333\u{e9}-01"),
-        ] {
-            assert_eq!(Trace::parse(malformed), None, "{malformed:?}");
+    const ID: &str = "0af7651916cd43dd8448eb211c80319c";
+
+    /// The header that a service with this one sends.
+    async fn forwarded(header: &str) -> Option<String> {
+        let headers = [(TRACEPARENT.parse().unwrap(), header.parse().unwrap())];
+        let client = client(&HeaderMap::from_iter(headers));
+        in_trace(async { traceparent() }).with_context(client).await
+    }
+
+    #[tokio::test]
+    async fn a_valid_traceparent_is_forwarded() {
+        for flags in ["00", "01"] {
+            let valid = format!("00-{ID}-b7ad6b7169203331-{flags}");
+            assert_eq!(forwarded(&valid).await, Some(valid.clone()));
+            let later = format!("01-{ID}-b7ad6b7169203331-{flags}-more");
+            assert_eq!(forwarded(&later).await, Some(valid));
         }
     }
 
-    #[test]
-    fn each_trace_is_another_and_parses_to_itself() {
-        let (one, other) = (Trace::start().unwrap(), Trace::start().unwrap());
-        assert_ne!(one.id, other.id);
-        assert_eq!(Trace::parse(&one.to_string()), Some(one));
+    #[tokio::test]
+    async fn a_malformed_traceparent_is_replaced_by_a_new_trace() {
+        for malformed in [
+            "",
+            "---",
+            &format!("00-{ID}"),
+            &format!("00-{ID}-b7ad6b7169203331-1"),
+            &format!("00-{ID}-b7ad6b7169203331-01-more"),
+            &format!("ff-{ID}-b7ad6b7169203331-01"),
+            &format!("00-{}-b7ad6b7169203331-01", ID.to_uppercase()),
+            &format!("00-+{}-b7ad6b7169203331-01", &ID[1..]),
+            &format!("00-{}-b7ad6b7169203331-01", "0".repeat(32)),
+            &format!("00-{ID}-0000000000000000-01"),
+            &format!("00-{ID}-b7ad6b716920333\u{e9}-01"),
+        ] {
+            let one = forwarded(malformed).await.unwrap();
+            let other = forwarded(malformed).await.unwrap();
+            assert!(one != other && !one.contains(ID), "{malformed:?}: {one}");
+            assert_eq!(forwarded(&one).await, Some(one));
+        }
     }
 }

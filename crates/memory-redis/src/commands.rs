@@ -1,8 +1,4 @@
-use std::{
-    collections::HashMap,
-    mem,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::collections::HashMap;
 
 use redis_protocol::resp2::types::BytesFrame as Frame;
 
@@ -10,8 +6,6 @@ use redis_protocol::resp2::types::BytesFrame as Frame;
 #[derive(Default)]
 pub(crate) struct Database {
     values: HashMap<Vec<u8>, Value>,
-    /// Counts the writes to a key, for WATCH.
-    versions: HashMap<Vec<u8>, u64>,
 }
 
 enum Value {
@@ -21,15 +15,6 @@ enum Value {
 
 type Fields = HashMap<Vec<u8>, Vec<u8>>;
 
-/// A connection with its transaction.
-pub(crate) struct Session {
-    database: Arc<Mutex<Database>>,
-    /// The keys of WATCH, with the version that each had then.
-    watched: Vec<(Vec<u8>, u64)>,
-    /// The commands since MULTI.
-    queued: Option<Vec<Command>>,
-}
-
 /// The name and the arguments.
 type Command = Vec<Vec<u8>>;
 
@@ -38,72 +23,27 @@ type Result<T = Frame> = std::result::Result<T, &'static str>;
 const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
 const NOT_A_NUMBER: &str = "ERR value is not an integer or out of range";
 
-impl Session {
-    pub(crate) fn new(database: Arc<Mutex<Database>>) -> Self {
-        Self {
-            database,
-            watched: Vec::new(),
-            queued: None,
-        }
-    }
-
-    pub(crate) fn execute(&mut self, frame: Frame) -> Frame {
-        reply(parse(frame).and_then(|command| self.execute_or_queue(command)))
-    }
-
-    fn execute_or_queue(&mut self, command: Command) -> Result {
-        // A command panics before it writes or not at all, so a poisoned lock does no harm.
-        let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = command.first().map(|name| name.to_ascii_uppercase());
-        match (name.as_deref(), &mut self.queued) {
-            (Some(b"EXEC"), queued) => {
-                let commands = queued.take().ok_or("ERR EXEC without MULTI")?;
-                let mut watched = mem::take(&mut self.watched).into_iter();
-                if watched.any(|(key, version)| database.version(&key) != version) {
-                    return Ok(Frame::Null);
-                }
-                let replies = commands
-                    .iter()
-                    .map(|command| reply(database.execute(command)));
-                Ok(Frame::Array(replies.collect()))
-            }
-            (_, Some(queued)) => {
-                queued.push(command);
-                Ok(simple("QUEUED"))
-            }
-            (Some(b"MULTI"), None) => {
-                self.queued = Some(Vec::new());
-                Ok(simple("OK"))
-            }
-            (Some(b"WATCH"), None) => {
-                for key in &command[1..] {
-                    self.watched.push((key.clone(), database.version(key)));
-                }
-                Ok(simple("OK"))
-            }
-            _ => database.execute(&command),
-        }
-    }
-}
-
 impl Database {
+    pub(crate) fn reply(&mut self, frame: Frame) -> Frame {
+        let reply = parse(frame).and_then(|command| self.execute(&command));
+        reply.unwrap_or_else(|message| Frame::Error(message.into()))
+    }
+
     fn execute(&mut self, command: &[Vec<u8>]) -> Result {
         let (name, arguments) = command.split_first().ok_or("ERR empty command")?;
         match (&name.to_ascii_uppercase()[..], arguments) {
             (b"PING", []) => Ok(simple("PONG")),
             (b"GET", [key]) => Ok(self.string(key)?.map_or(Frame::Null, bulk)),
-            // Nothing here lives long enough to expire.
-            (b"SETEX", [key, _seconds, value]) => {
-                self.set(key, value.clone());
-                Ok(simple("OK"))
-            }
-            (b"INCRBY", [key, increment]) => {
-                let increment = integer(increment)?;
-                let number = self.string(key)?.map_or(Ok(0), integer)?;
-                let sum = number.checked_add(increment);
-                let sum = sum.ok_or("ERR increment or decrement would overflow")?;
-                self.set(key, sum.to_string().into_bytes());
-                Ok(Frame::Integer(sum))
+            (b"INCRBY", [key, increment]) => Ok(Frame::Integer(self.incrby(key, increment)?)),
+            // No Lua: the one script of the workshop increments a counter unless the update, a number,
+            // has been applied. No key lives long enough to expire.
+            (b"EVAL", [_, _, counter, key, increment, update, _seconds]) => {
+                let last = self.string(key)?.map_or(Ok(-1), integer)?;
+                if last < integer(update)? {
+                    self.incrby(counter, increment)?;
+                    self.set(key, update.clone());
+                }
+                Ok(Frame::Null)
             }
             (b"HSET", [key, field, value]) => {
                 let replaced = self.hash_mut(key)?.insert(field.clone(), value.clone());
@@ -122,8 +62,13 @@ impl Database {
         }
     }
 
-    fn version(&self, key: &[u8]) -> u64 {
-        self.versions.get(key).copied().unwrap_or_default()
+    fn incrby(&mut self, key: &[u8], increment: &[u8]) -> Result<i64> {
+        let increment = integer(increment)?;
+        let number = self.string(key)?.map_or(Ok(0), integer)?;
+        let sum = number.checked_add(increment);
+        let sum = sum.ok_or("ERR increment or decrement would overflow")?;
+        self.set(key, sum.to_string().into_bytes());
+        Ok(sum)
     }
 
     fn string(&self, key: &[u8]) -> Result<Option<&[u8]>> {
@@ -143,12 +88,10 @@ impl Database {
     }
 
     fn set(&mut self, key: &[u8], value: Vec<u8>) {
-        *self.versions.entry(key.to_vec()).or_default() += 1;
         self.values.insert(key.to_vec(), Value::String(value));
     }
 
     fn hash_mut(&mut self, key: &[u8]) -> Result<&mut Fields> {
-        *self.versions.entry(key.to_vec()).or_default() += 1;
         let new = || Value::Hash(Fields::new());
         match self.values.entry(key.to_vec()).or_insert_with(new) {
             Value::Hash(fields) => Ok(fields),
@@ -173,10 +116,6 @@ fn parse(frame: Frame) -> Result<Command> {
 fn integer(string: &[u8]) -> Result<i64> {
     let text = str::from_utf8(string).ok();
     text.and_then(|text| text.parse().ok()).ok_or(NOT_A_NUMBER)
-}
-
-fn reply(result: Result) -> Frame {
-    result.unwrap_or_else(|message| Frame::Error(message.into()))
 }
 
 fn simple(text: &'static str) -> Frame {

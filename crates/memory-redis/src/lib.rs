@@ -11,17 +11,24 @@ pub mod testing;
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
-use commands::{Database, Session};
+use commands::Database;
 use futures_util::{SinkExt, StreamExt};
 use redis_protocol::codec::Resp2;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::sleep,
+};
 use tokio_util::{
     codec::Framed,
     sync::{CancellationToken, DropGuard},
 };
+
+/// Delay after a failed accept, such as when the process is out of file descriptors.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// A running server. Dropping it closes its connections and discards its data.
 #[derive(Debug)]
@@ -72,20 +79,30 @@ impl MemoryRedis {
 async fn serve(listener: TcpListener, stop: CancellationToken) {
     let database = Arc::<Mutex<Database>>::default();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
-        let Ok((stream, _)) = accepted else { continue };
-        let (session, stop) = (Session::new(database.clone()), stop.clone());
+        let Ok((stream, _)) = accepted else {
+            sleep(ACCEPT_BACKOFF).await;
+            continue;
+        };
+        let (database, stop) = (database.clone(), stop.clone());
         tokio::spawn(async move {
-            stop.run_until_cancelled(serve_connection(stream, session))
+            stop.run_until_cancelled(serve_connection(stream, &database))
                 .await
         });
     }
 }
 
 /// Replies until the client disconnects or violates the protocol.
-async fn serve_connection(stream: TcpStream, mut session: Session) {
+async fn serve_connection(stream: TcpStream, database: &Mutex<Database>) {
+    // Nagle's algorithm would delay all replies of a pipeline but the first.
+    let _ = stream.set_nodelay(true);
     let mut client = Framed::new(stream, Resp2::default());
     while let Some(Ok(command)) = client.next().await {
-        if client.send(session.execute(command)).await.is_err() {
+        // A command panics before it writes or not at all, so a poisoned lock does no harm.
+        let reply = database
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .reply(command);
+        if client.send(reply).await.is_err() {
             return;
         }
     }

@@ -3,66 +3,41 @@
 //! The services are the library functions that their binaries call, and they talk over the same
 //! protocols, on the loopback interface.
 
+mod page;
+
 use std::{io, net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use anyhow::Context;
-use chassis::{
-    CancellationToken, Env, Invalid, Program, Redis, Variable, bind_error, chain, variable,
-};
+use chassis::{CancellationToken, RedisUrl, bind_error};
+use clap::{Parser, value_parser};
 use memory_redis::MemoryRedis;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error, info, info_span};
 
-const DELAY: Variable<Duration> = variable::delay("100ms");
-const FILES: Variable<PathBuf> = webui::files("webui/files");
-const REDIS_URL: Variable<redis::Client> = Variable {
-    about: "the URL of redis; if unset, a Redis in memory is used",
-    ..Redis::url("")
-};
-
-/// Name, version and variables of standalone.
-pub const PROGRAM: Program = Program {
-    name: env!("CARGO_PKG_NAME"),
-    version: env!("CARGO_PKG_VERSION"),
-    about: env!("CARGO_PKG_DESCRIPTION"),
-    variables: &[REDIS_URL.help(), DELAY.help(), FILES.help()],
-};
-
-/// The usage in `--help`.
-pub const USAGE: &str = "standalone               runs webui, rng, hasher and worker
-  --workers NUMBER       the number of workers [default: 1]
-  --port PORT            the port of webui; rng and hasher use the next two [default: 8000]
-  --version
-";
-
-/// The configuration of the application.
-#[derive(Debug)]
+/// The whole application in one process, without Docker
+#[derive(Debug, Parser)]
+#[command(name = "standalone")]
 pub struct Config {
-    /// The number of workers.
+    /// The number of workers
+    #[arg(long, default_value = "1")]
     pub workers: usize,
-    /// The simulated work of rng, hasher and worker.
-    pub delay: Duration,
-    /// The client of redis; `None` for a Redis in memory.
-    pub redis: Option<redis::Client>,
-    /// The directory of the page.
-    pub files: PathBuf,
-}
 
-impl Config {
-    /// Reads the environment.
-    ///
-    /// # Errors
-    ///
-    /// When a variable is invalid.
-    pub fn from_env(env: Env, workers: usize) -> Result<Self, Invalid> {
-        Ok(Self {
-            workers,
-            delay: DELAY.read(env)?,
-            redis: REDIS_URL.read_if_set(env)?,
-            files: FILES.read(env)?,
-        })
-    }
+    /// The port of webui; rng and hasher use the next two
+    #[arg(long, default_value = "8000", value_parser = value_parser!(u16).range(1..=65533))]
+    pub port: u16,
+
+    /// The URL of redis; if unset, a Redis in memory is used
+    #[arg(long, env, value_parser = RedisUrl, hide_env_values = true)]
+    pub redis_url: Option<redis::Client>,
+
+    /// The simulated work of rng, hasher and worker, such as 250ms or 1s; 0 means none
+    #[arg(long, env, default_value = "100ms", value_parser = chassis::delay)]
+    pub delay: Duration,
+
+    /// The directory of the page; without it, the page is served from the program
+    #[arg(long, env, default_value = "webui/files")]
+    pub files: PathBuf,
 }
 
 /// The listeners of the services.
@@ -108,25 +83,40 @@ pub async fn run(
     config: Config,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let (redis, memory_redis) = start_redis(config.redis).await?;
+    let (redis, memory_redis) = start_redis(config.redis_url).await?;
     let worker = worker::Config {
-        rng: url(&listeners.rng)?,
-        hasher: url(&listeners.hasher)?,
-        redis: redis.clone(),
+        rng_url: url(&listeners.rng)?,
+        hasher_url: url(&listeners.hasher)?,
+        redis_url: redis.clone(),
         delay: config.delay,
         metrics_port: None,
     };
     info!(
         "DockerCoins: {} workers, rng on {}, hasher on {}, counting in {}",
         config.workers,
-        worker.rng,
-        worker.hasher,
+        worker.rng_url,
+        worker.hasher_url,
         memory_redis.as_ref().map_or("redis", |_| "memory"),
     );
     info!("Open {}/ in a browser; ^C ends it", url(&listeners.webui)?);
 
     let stop_services = CancellationToken::new();
-    let services = start_services(listeners, redis, config.delay, config.files, &stop_services);
+    let services = TaskTracker::new();
+    let (delay, stop_all) = (config.delay, || stop_services.clone());
+    spawn(&services, "rng", rng::run(listeners.rng, delay, stop_all()));
+    spawn(
+        &services,
+        "hasher",
+        hasher::run(listeners.hasher, delay, stop_all()),
+    );
+    let page = page::page(&config.files);
+    spawn(
+        &services,
+        "webui",
+        webui::run(listeners.webui, redis, page, stop_all()),
+    );
+    services.close();
+
     let workers = start_workers(config.workers, &worker, &stop);
     stop.cancelled().await;
     workers.wait().await;
@@ -148,37 +138,13 @@ async fn start_redis(
     Ok((redis::Client::open(redis.url())?, Some(redis)))
 }
 
-fn start_services(
-    listeners: Listeners,
-    redis: redis::Client,
-    delay: Duration,
-    files: PathBuf,
-    stop: &CancellationToken,
-) -> TaskTracker {
-    let Listeners { webui, rng, hasher } = listeners;
-    let services = TaskTracker::new();
-    spawn(&services, "rng", rng::run(rng, delay, stop.clone()));
-    spawn(
-        &services,
-        "hasher",
-        hasher::run(hasher, delay, stop.clone()),
-    );
-    spawn(
-        &services,
-        "webui",
-        webui::run(webui, redis, files, stop.clone()),
-    );
-    services.close();
-    services
-}
-
 fn start_workers(number: usize, config: &worker::Config, stop: &CancellationToken) -> TaskTracker {
     let workers = TaskTracker::new();
     for n in 1..=number {
         let worker = worker::run(config.clone(), stop.clone());
         spawn(&workers, &format!("worker_{n}"), async {
             if let Err(error) = worker.await {
-                error!("{}", chain(&error));
+                error!("{error:#}");
             }
         });
     }
@@ -188,7 +154,7 @@ fn start_workers(number: usize, config: &worker::Config, stop: &CancellationToke
 
 /// The span prefixes the log with the name of the service, as Compose does.
 fn spawn(tasks: &TaskTracker, name: &str, task: impl Future<Output = ()> + Send + 'static) {
-    tasks.spawn(task.instrument(info_span!("service", %name)));
+    tasks.spawn(task.instrument(info_span!("service", service = %name)));
 }
 
 fn url(listener: &TcpListener) -> io::Result<String> {

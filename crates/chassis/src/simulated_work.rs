@@ -15,12 +15,12 @@ const TIMER_ERROR: Duration = Duration::from_millis(2);
 
 /// The simulated work of a service: what a class measures.
 #[derive(Debug, Clone)]
-pub struct Work {
+pub struct SimulatedWork {
     delay: Duration,
     stop: CancellationToken,
 }
 
-impl Work {
+impl SimulatedWork {
     /// Work that takes `delay`, and ends early when `stop` is cancelled.
     #[must_use]
     pub fn new(delay: Duration, stop: CancellationToken) -> Self {
@@ -29,11 +29,11 @@ impl Work {
 
     /// Sleeps for the delay, accurate to a fraction of a millisecond; returns at once for zero or
     /// once stopped.
-    pub async fn simulate(&self) {
+    pub async fn run(&self) {
         if !self.delay.is_zero() {
             self.stop
                 .run_until_cancelled(sleep_precisely(self.delay))
-                .instrument(info_span!("work"))
+                .instrument(info_span!("simulate work"))
                 .await;
         }
     }
@@ -65,10 +65,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_takes_the_delay() {
         let start = Instant::now();
-        Work::new(DELAY, CancellationToken::new()).simulate().await;
+        SimulatedWork::new(DELAY, CancellationToken::new())
+            .run()
+            .await;
         assert_eq!(start.elapsed(), DELAY);
-        Work::new(Duration::ZERO, CancellationToken::new())
-            .simulate()
+        SimulatedWork::new(Duration::ZERO, CancellationToken::new())
+            .run()
             .await;
         assert_eq!(start.elapsed(), DELAY);
     }
@@ -76,15 +78,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_ends_early_when_stopped() {
         let stop = CancellationToken::new();
-        let work = Work::new(DELAY, stop.clone());
+        let work = SimulatedWork::new(DELAY, stop.clone());
         let start = Instant::now();
         let stopping = async {
             sleep(Duration::from_millis(30)).await;
             stop.cancel();
         };
-        tokio::join!(work.simulate(), stopping);
+        tokio::join!(work.run(), stopping);
         assert_eq!(start.elapsed(), Duration::from_millis(30));
-        work.simulate().await;
+        work.run().await;
         assert_eq!(start.elapsed(), Duration::from_millis(30));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, builder::BoolishValueParser};
 use tracing_subscriber::filter::Targets;
 
-/// The longest simulated work.
+/// The longest simulated work, and the longest delay of a shutdown.
 const MAX_DELAY: Duration = Duration::from_secs(60);
 
 /// What every service reads, besides its own configuration.
@@ -26,6 +26,10 @@ pub(crate) struct Settings {
     /// y ignores SIGTERM, as the original does: the engine sends SIGKILL after ten seconds
     #[arg(long, env, default_value = "n", action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub(crate) ignore_sigterm: bool,
+
+    /// How long to serve, but not be ready, after SIGTERM, such as 3s: a load balancer needs time to notice
+    #[arg(long, env, default_value = "0", value_parser = delay)]
+    pub(crate) shutdown_delay: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +48,7 @@ pub fn port(value: &str) -> Result<u16, &'static str> {
     port.ok_or("it must be a port number from 1 to 65535")
 }
 
-/// Parses the simulated work of a service: at most a minute.
+/// Parses a delay: at most a minute.
 ///
 /// # Errors
 ///

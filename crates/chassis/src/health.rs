@@ -1,17 +1,15 @@
-//! The health check: `/healthz` waits in no queue and is not in the access log.
+//! The client of the health check.
 
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use axum::{
-    Router,
     body::Body,
     http::{
         Request, StatusCode, Uri,
         header::HOST,
         uri::{PathAndQuery, Scheme},
     },
-    routing::get,
 };
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -19,10 +17,6 @@ use tokio::{net::TcpStream, time::timeout};
 
 /// Shorter than the timeout of the engine's health check, so that its log shows the reason.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
-
-pub(crate) fn router() -> Router {
-    Router::new().route("/healthz", get("ok\n"))
-}
 
 /// Sends one `GET` to `url`; any status but 2xx is an error. Proxies are ignored: the engine sets
 /// their variables in every container.

@@ -28,7 +28,6 @@
 //! }
 //! ```
 
-mod access_log;
 mod config;
 mod health;
 mod listen;
@@ -39,6 +38,7 @@ mod otel;
 mod program;
 #[cfg(feature = "redis")]
 mod redis;
+mod requests;
 mod serve;
 mod signal;
 mod simulated_work;

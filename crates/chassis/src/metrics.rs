@@ -4,28 +4,25 @@ use std::{fmt, hash::Hash, sync::Arc};
 
 use axum::{
     Router,
-    extract::{MatchedPath, Request, State},
-    http::{Method, StatusCode, header},
-    middleware::{Next, from_fn_with_state},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{MethodRouter, get},
 };
 use prometheus_client::{
     collector::Collector,
     encoding::{
-        DescriptorEncoder, EncodeLabelSet, EncodeMetric,
+        DescriptorEncoder, EncodeMetric,
         prometheus_text::{CONTENT_TYPE, encode},
     },
     metrics::{counter::ConstCounter, gauge::ConstGauge, info::Info},
     registry::{Metric, Registry},
 };
-use tokio::time::Instant;
 
 pub use prometheus_client::metrics::{
     counter::Counter, family::Family, gauge::Gauge, histogram::Histogram,
 };
 
-use crate::{health, log};
+use crate::{log, signal::is_shutting_down};
 
 /// Upper bounds in seconds. Multiples of the 100 ms of simulated work lie in the middle of a bucket,
 /// so that an interpolated quantile is close to them.
@@ -33,12 +30,6 @@ const BUCKETS: [f64; 20] = [
     0.001, 0.005, 0.01, 0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95, 1.05, 1.55,
     2.55, 5.05, 10.05, 30.05, 60.05,
 ];
-
-/// The methods that have a label of their own: a client may send any other.
-const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-
-/// The label of any other method, and of the route of a path that matches none.
-const OTHER: &str = "other";
 
 /// A histogram of seconds, from 1 ms to a minute.
 #[must_use]
@@ -75,7 +66,7 @@ impl Drop for Counted {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    routes: Router,
+    readiness: MethodRouter,
 }
 
 impl Metrics {
@@ -92,7 +83,7 @@ impl Metrics {
         registry.register_collector(Box::new(Process));
         Self {
             registry,
-            routes: health::router(),
+            readiness: get(async || readiness(Ok(()))),
         }
     }
 
@@ -103,46 +94,35 @@ impl Metrics {
         metric
     }
 
-    /// Adds `/readyz`: 200 if `check` succeeds, otherwise 503 with the reason.
+    /// Lets `/readyz` also depend on `check`: its error is the reason for a 503.
     #[must_use]
     pub fn ready<F>(mut self, check: impl Fn() -> F + Clone + Send + Sync + 'static) -> Self
     where
         F: Future<Output = anyhow::Result<()>> + Send,
     {
-        let ready = async move || match check().await {
-            Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
-            Err(error) => {
-                let reason = format!("not ready: {error:#}\n");
-                (StatusCode::SERVICE_UNAVAILABLE, reason)
-            }
-        };
-        self.routes = self.routes.route("/readyz", get(ready));
+        self.readiness = get(async move || readiness(check().await));
         self
     }
 
-    /// Measures the requests to `router`.
-    pub(crate) fn measure(&mut self, router: Router) -> Router {
-        let http = Http {
-            seconds: self.register(
-                "http_request_duration_seconds",
-                "Time until the response is ready",
-                seconds_by(),
-            ),
-            in_flight: self.register(
-                "http_requests_in_flight",
-                "Requests whose response is not ready",
-                Gauge::default(),
-            ),
-        };
-        router.layer(from_fn_with_state(http, measure))
-    }
-
-    /// `/metrics`, and the routes beside it.
+    /// `/healthz`, `/readyz` and `/metrics`.
     pub(crate) fn into_router(self) -> Router {
         let registry = Arc::new(self.registry);
-        self.routes
+        Router::new()
+            .route("/healthz", get("ok\n"))
+            .route("/readyz", self.readiness)
             .route("/metrics", get(async move || exposition(&registry)))
     }
+}
+
+/// 503 with the reason, also once the process is shutting down.
+fn readiness(check: anyhow::Result<()>) -> (StatusCode, String) {
+    let reason = match check {
+        _ if is_shutting_down() => "shutting down".to_owned(),
+        Ok(()) => return (StatusCode::OK, "ready\n".to_owned()),
+        Err(error) => format!("{error:#}"),
+    };
+    let reason = format!("not ready: {reason}\n");
+    (StatusCode::SERVICE_UNAVAILABLE, reason)
 }
 
 /// The process, measured at each scrape.
@@ -194,44 +174,4 @@ fn exposition(registry: &Registry) -> Response {
         // Writing to a string does not fail.
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
-}
-
-#[derive(Clone)]
-struct Http {
-    seconds: Family<Labels, Histogram>,
-    in_flight: Gauge,
-}
-
-/// Bounded, whatever a client sends.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Labels {
-    route: String,
-    method: &'static str,
-    status: u16,
-}
-
-async fn measure(
-    State(http): State<Http>,
-    route: Option<MatchedPath>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let _in_flight = Counted::new(&http.in_flight);
-    let received = Instant::now();
-    let method = label(request.method());
-    let response = next.run(request).await;
-    let labels = Labels {
-        route: route.as_ref().map_or(OTHER, MatchedPath::as_str).to_owned(),
-        method,
-        status: response.status().as_u16(),
-    };
-    http.seconds
-        .get_or_create(&labels)
-        .observe(received.elapsed().as_secs_f64());
-    response
-}
-
-fn label(method: &Method) -> &'static str {
-    let known = METHODS.into_iter().find(|known| method == known);
-    known.unwrap_or(OTHER)
 }

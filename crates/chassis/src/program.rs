@@ -58,10 +58,13 @@ fn command(own: Command) -> Command {
         .mut_args(|arg| if is_unset(&arg) { arg.env(None) } else { arg })
 }
 
-/// Empty is unset, since Compose passes an unset `${X-}` as empty.
+/// Empty is unset, since Compose passes an unset `${X-}` as empty. Kubernetes sets `METRICS_PORT` in
+/// pods beside a Service that is called metrics.
 fn is_unset(arg: &Arg) -> bool {
-    let value = arg.get_env().and_then(env::var_os);
-    value.is_some_and(|value| value.is_empty())
+    let value = arg.get_env().and_then(env::var_os).unwrap_or_default();
+    let service_link =
+        arg.get_id() == "metrics_port" && value.to_string_lossy().starts_with("tcp://");
+    value.is_empty() || service_link
 }
 
 /// Not generic: compiled once for all services.
@@ -84,7 +87,7 @@ fn run_until_stopped(name: &str, matches: &ArgMatches, run: Run) -> Result<()> {
     let log = log::init(name, &settings)?;
     let runtime = runtime()?;
     let result = runtime.block_on(async {
-        let stop = stop_on_signal(settings.ignore_sigterm);
+        let stop = stop_on_signal(&settings);
         run(stop.context("cannot install signal handlers")?).await
     });
     // A name look-up cannot be cancelled: the exit does not wait for it.

@@ -14,7 +14,7 @@ use axum::{
     body::Body,
     extract::{ConnectInfo, Request},
     http::StatusCode,
-    middleware::from_fn,
+    middleware::from_fn_with_state,
 };
 use futures_util::future::{BoxFuture, FutureExt};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -30,11 +30,19 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 use tracing::{Instrument, debug, info, warn};
 
-use crate::{access_log::access_log, metrics::Metrics};
+use crate::{
+    metrics::Metrics,
+    requests::{Requests, observe},
+};
 
-/// Beyond it, accepting one evicts the connection that has been idle longest. Well below the 1024
-/// file descriptors that a process may open by default.
+/// Beyond it, accepting one evicts the connection that has been idle longest.
 const MAX_CONNECTIONS: usize = 400;
+
+/// File descriptors that a process is to have: macOS grants 256 unless it asks for more.
+const FILE_LIMIT: u64 = 1024;
+
+/// File descriptors for everything but connections: files, the log, redis, name look-ups.
+const RESERVED_FILES: usize = 64;
 
 /// A connection counts as idle after this long without a request: the first one may be in transit.
 const IDLE_AFTER: Duration = Duration::from_millis(100);
@@ -73,13 +81,14 @@ pub fn serve(
     mut metrics: Metrics,
     stop: CancellationToken,
 ) -> BoxFuture<'static, ()> {
-    let router = metrics.measure(router.layer(from_fn(access_log)));
+    let requests = Requests::register(&mut metrics);
+    let router = router.layer(from_fn_with_state(requests, observe));
     let router = router.merge(metrics.into_router());
     let serve = async move {
         if let Ok(address) = listener.local_addr() {
             info!("Listening on {address}");
         }
-        serve_at_most(MAX_CONNECTIONS, listener, router, stop).await;
+        serve_at_most(max_connections(), listener, router, stop).await;
     };
     serve.boxed()
 }
@@ -99,7 +108,14 @@ pub fn serve_metrics(
     let router = metrics.into_router();
     let router = router.method_not_allowed_fallback(async move || not_allowed);
     let router = router.fallback(async move || not_found);
-    serve_at_most(MAX_CONNECTIONS, listener, router, stop).boxed()
+    serve_at_most(max_connections(), listener, router, stop).boxed()
+}
+
+/// Fewer than [`MAX_CONNECTIONS`] where the operating system grants fewer file descriptors.
+fn max_connections() -> usize {
+    let files = rlimit::increase_nofile_limit(FILE_LIMIT).unwrap_or(FILE_LIMIT);
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    MAX_CONNECTIONS.min(files.saturating_sub(RESERVED_FILES).max(1))
 }
 
 async fn serve_at_most(
@@ -117,6 +133,7 @@ async fn serve_at_most(
             }
             Err(error) => {
                 warn!("cannot accept a connection: {error}");
+                connections.evict(0);
                 sleep(ACCEPT_BACKOFF).await;
             }
         }

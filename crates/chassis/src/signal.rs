@@ -1,34 +1,55 @@
 //! SIGTERM and SIGINT. The engine stops a container by SIGTERM, and by SIGKILL ten seconds later.
 
-use std::{io, process};
+use std::{
+    future, io, process,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
+use tokio::{select, signal::ctrl_c, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
+
+use crate::config::Settings;
+
+/// Since the first signal, the process is not ready.
+static SHUTTING_DOWN: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn is_shutting_down() -> bool {
+    SHUTTING_DOWN.load(Ordering::Relaxed)
+}
 
 /// As a shell reports a process that SIGINT ended.
 const INTERRUPTED: i32 = 130;
 
-/// Installs handlers for SIGTERM and SIGINT: the first signal cancels the returned token, the second
-/// exits at once. The original ignores SIGTERM in three of its four services, and labs show what that
+/// Installs handlers for SIGTERM and SIGINT: the first signal cancels the returned token, after the
+/// delay of the shutdown, and the second exits at once. The original ignores SIGTERM in three of its four services, and labs show what that
 /// costs.
 ///
 /// # Errors
 ///
 /// When the operating system refuses a handler.
-pub(crate) fn stop_on_signal(ignore_sigterm: bool) -> io::Result<CancellationToken> {
+pub(crate) fn stop_on_signal(settings: &Settings) -> io::Result<CancellationToken> {
     let stop = CancellationToken::new();
-    let mut signals = Signals::new()?;
+    let mut terminate = terminate()?;
     let first = stop.clone();
+    let (ignore_sigterm, delay) = (settings.ignore_sigterm, settings.shutdown_delay);
     let handle = async move {
-        let mut name = signals.next().await;
+        let mut name = next_signal(&mut terminate).await;
         while ignore_sigterm && name == TERM {
             info!("{name} ignored, because IGNORE_SIGTERM is set");
-            name = signals.next().await;
+            name = next_signal(&mut terminate).await;
         }
         info!("{name} received, shutting down");
-        first.cancel();
-        signals.next().await;
-        process::exit(INTERRUPTED)
+        SHUTTING_DOWN.store(true, Ordering::Relaxed);
+        let shutdown = async {
+            sleep(delay).await;
+            first.cancel();
+            future::pending().await
+        };
+        select! {
+            () = shutdown => {}
+            _ = next_signal(&mut terminate) => process::exit(INTERRUPTED),
+        }
     };
     tokio::spawn(handle);
     Ok(stop)
@@ -37,40 +58,20 @@ pub(crate) fn stop_on_signal(ignore_sigterm: bool) -> io::Result<CancellationTok
 const TERM: &str = "SIGTERM";
 
 #[cfg(unix)]
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
+type Terminate = tokio::signal::unix::Signal;
+#[cfg(windows)]
+type Terminate = tokio::signal::windows::CtrlBreak;
 
 #[cfg(unix)]
-impl Signals {
-    fn new() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => TERM,
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
+fn terminate() -> io::Result<Terminate> {
+    tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
 }
-
 #[cfg(windows)]
-struct Signals(tokio::signal::windows::CtrlC);
+use tokio::signal::windows::ctrl_break as terminate;
 
-#[cfg(windows)]
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self(tokio::signal::windows::ctrl_c()?))
-    }
-
-    async fn next(&mut self) -> &'static str {
-        self.0.recv().await;
-        "Ctrl-C"
+async fn next_signal(terminate: &mut Terminate) -> &'static str {
+    select! {
+        _ = terminate.recv() => TERM,
+        _ = ctrl_c() => "SIGINT",
     }
 }

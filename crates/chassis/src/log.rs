@@ -17,7 +17,7 @@ use tracing::{Event, Level, Metadata, Subscriber, field::Field, warn};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     Layer, Registry,
-    filter::{Targets, filter_fn},
+    filter::{FilterExt, Targets, filter_fn},
     fmt::{
         FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter,
         format::{self, Writer},
@@ -62,7 +62,7 @@ pub(crate) struct Log(WorkerGuard);
 pub(crate) fn init(program: &str, settings: &Settings) -> Result<Log> {
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(MAX_BUFFERED_LINES)
-        .finish(Sink::new(io::stdout()));
+        .finish(Sink::default());
     let _ = DROPPED.set(writer.error_counter());
     let exports = env::var_os(OTEL_ENDPOINT).is_some_and(|endpoint| !endpoint.is_empty());
     let registry = Registry::default();
@@ -72,9 +72,9 @@ pub(crate) fn init(program: &str, settings: &Settings) -> Result<Log> {
     } else {
         None
     });
-    let lines = lines(settings.log_format, writer);
+    let filter = filter(program, settings);
     registry
-        .with(lines.with_filter(filter(program, settings)))
+        .with(lines(settings.log_format, filter, writer))
         .init();
     if exports && cfg!(not(feature = "otel")) {
         warn!(
@@ -117,7 +117,7 @@ fn filter(program: &str, settings: &Settings) -> Targets {
 }
 
 /// Of all spans, only those that a line shows are enabled.
-fn lines<S, W>(format: LogFormat, sink: W) -> impl Layer<S>
+fn lines<S, W>(format: LogFormat, filter: Targets, sink: W) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -129,7 +129,7 @@ where
                 .event_format(Line)
                 .fmt_fields(format::debug_fn(write_field));
             let shown = |metadata: &Metadata| metadata.is_event() || metadata.name() == SERVICE;
-            layer.with_filter(filter_fn(shown)).boxed()
+            layer.with_filter(filter_fn(shown).and(filter)).boxed()
         }
         LogFormat::Json => {
             let layer = layer.json().flatten_event(true).with_current_span(false);
@@ -138,7 +138,7 @@ where
                     || metadata.name() == SERVICE
                     || metadata.fields().field(TRACE_ID).is_some()
             };
-            layer.with_filter(filter_fn(shown)).boxed()
+            layer.with_filter(filter_fn(shown).and(filter)).boxed()
         }
     }
 }
@@ -180,24 +180,14 @@ fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -
 }
 
 /// Standard output, written by a thread of its own: a full pipe does not stop the service.
-struct Sink<W> {
-    output: W,
+#[derive(Default)]
+struct Sink {
     reported: usize,
 }
 
-impl<W> Sink<W> {
-    fn new(output: W) -> Self {
-        Self {
-            output,
-            reported: 0,
-        }
-    }
-}
-
-impl<W: Write> Write for Sink<W> {
+impl Write for Sink {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.output
-            .write_all(escape(&String::from_utf8_lossy(line)).as_bytes())?;
+        io::stdout().write_all(escape(&String::from_utf8_lossy(line)).as_bytes())?;
         Ok(line.len())
     }
 
@@ -208,7 +198,7 @@ impl<W: Write> Write for Sink<W> {
             self.reported += dropped;
             warn!("{dropped} lines of the log were dropped: standard output was not read");
         }
-        self.output.flush()
+        Ok(())
     }
 }
 
@@ -250,14 +240,9 @@ mod tests {
     fn logged(arguments: &[&str], act: impl FnOnce()) -> String {
         let program = Program::parse_from([&["test"], arguments].concat());
         let (reader, sink) = io::pipe().unwrap();
-        let lines = lines(program.settings.log_format, Arc::new(sink));
         let filter = filter(module_path!(), &program.settings);
-        with_default(
-            lines
-                .with_filter(filter)
-                .with_subscriber(Registry::default()),
-            act,
-        );
+        let lines = lines(program.settings.log_format, filter, Arc::new(sink));
+        with_default(lines.with_subscriber(Registry::default()), act);
         io::read_to_string(reader).unwrap()
     }
 

@@ -1,121 +1,47 @@
 //! The speed, from the moments at which the counter moves.
 //!
-//! Redis reports each command with its time and its client. A worker counts between two units, so
-//! from one of its updates to another it has done exactly the units that it counted: no look at the
-//! counter has to fall on the right moment, and none costs time.
+//! A worker counts between two units, so from one of its updates to another it has done exactly the
+//! units that it counted.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread::{self, sleep},
+    io::{BufRead, BufReader, Write},
+    net::{IpAddr, TcpStream},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
-use redis::{Client, Connection, FromRedisValue};
 
-use crate::command::wait_until;
+/// Workers update the counter once a second.
+const UPDATE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long the workers may take until each has counted.
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// An update of the counter.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Move {
-    /// Unix time in seconds, by the clock of Redis.
-    pub(crate) time: f64,
+pub(crate) struct Update {
+    /// In seconds.
+    time: f64,
     worker: String,
     units: u32,
 }
 
-/// Tries for a minute: with a full table of neighbours, a connection may fail.
-fn connect(client: &Client) -> Result<Connection> {
-    let mut connection = client.get_connection();
-    let start = Instant::now();
-    while connection.is_err() && start.elapsed() < READY_TIMEOUT {
-        sleep(Duration::from_millis(100));
-        connection = client.get_connection_with_timeout(Duration::from_secs(5));
-    }
-    connection.context("redis")
+/// From redis, which reports each command with its time and its client.
+pub(crate) fn from_redis(address: IpAddr) -> Result<impl Iterator<Item = Update>> {
+    let mut redis = TcpStream::connect((address, 6379)).context("redis")?;
+    redis.set_read_timeout(Some(UPDATE_TIMEOUT))?;
+    redis.write_all(b"MONITOR\r\n")?;
+    let lines = BufReader::new(redis).lines();
+    Ok(lines
+        .map_while(Result::ok)
+        .filter_map(|line| reported(&line)))
 }
 
-/// Watches the counter of a Redis.
-pub(crate) struct Counter(Arc<Mutex<Vec<Move>>>);
-
-impl Counter {
-    pub(crate) fn watch(redis: IpAddr) -> Result<Self> {
-        let client = Client::open(format!("redis://{redis}/"))?;
-        let mut connection = connect(&client)?;
-        connection.send_packed_command(&redis::cmd("MONITOR").get_packed_command())?;
-        let moves = Arc::new(Mutex::new(Vec::new()));
-        let counter = Self(Arc::clone(&moves));
-        // Ends with the connection.
-        thread::spawn(move || {
-            while let Ok(reply) = connection.recv_response() {
-                let line = String::from_redis_value(reply).unwrap_or_default();
-                if let Some(update) = parse(&line) {
-                    lock(&moves).push(update);
-                }
-            }
-        });
-        Ok(counter)
-    }
-
-    /// Waits until each worker has done units, and returns how many have.
-    pub(crate) fn ready(&self, workers: u32) -> usize {
-        let working = || {
-            let moves = lock(&self.0);
-            let working = moves.iter().filter(|update| update.units > 0);
-            let workers: BTreeSet<_> = working.map(|update| &update.worker).collect();
-            workers.len()
-        };
-        // Some may be unable to: the figure says so.
-        let _ = wait_until(READY_TIMEOUT, || Ok(working() >= workers as usize));
-        working()
-    }
-
-    /// Hashes per second over `window`, from now on.
-    pub(crate) fn speed(&self, window: Duration) -> f64 {
-        let start = lock(&self.0).len();
-        sleep(window);
-        speed(&lock(&self.0)[start..])
-    }
-
-    /// Waits until so many more units are done.
-    pub(crate) fn wait_for_units(&self, units: u64) -> Result<()> {
-        let start = lock(&self.0).len();
-        wait_until(Duration::from_secs(3600), || {
-            let moves = lock(&self.0);
-            Ok(moves[start..]
-                .iter()
-                .map(|update| u64::from(update.units))
-                .sum::<u64>()
-                >= units)
-        })
-    }
-
-    /// Waits for the first unit, and returns its time.
-    pub(crate) fn first_unit(&self) -> Result<f64> {
-        self.ready(1);
-        let moves = lock(&self.0);
-        let first = moves.iter().find(|update| update.units > 0);
-        Ok(first.context("the workers do not work")?.time)
-    }
-}
-
-fn lock(moves: &Mutex<Vec<Move>>) -> MutexGuard<'_, Vec<Move>> {
-    moves.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Of `1795425502.123456 [0 172.19.0.5:50412] "INCRBY" "hashes" "4"`.
-fn parse(line: &str) -> Option<Move> {
-    let mut words = line.split_whitespace();
+/// Parses `+1795425502.123456 [0 172.19.0.5:50412] "INCRBY" "hashes" "4"`.
+fn reported(line: &str) -> Option<Update> {
+    let mut words = line.strip_prefix('+')?.split_whitespace();
     let time = words.next()?.parse().ok()?;
     let (worker, _) = words.nth(1)?.rsplit_once(':')?;
     let command: Vec<&str> = words.map(|word| word.trim_matches('"')).collect();
     match command[..] {
-        [incrby, "hashes", units] if incrby.eq_ignore_ascii_case("incrby") => Some(Move {
+        [incrby, "hashes", units] if incrby.eq_ignore_ascii_case("incrby") => Some(Update {
             time,
             worker: worker.to_owned(),
             units: units.parse().ok()?,
@@ -124,34 +50,67 @@ fn parse(line: &str) -> Option<Move> {
     }
 }
 
-/// The sum over the workers of what each counted from its first update to its last.
-fn speed(moves: &[Move]) -> f64 {
-    let mut workers: BTreeMap<&str, (f64, f64, u32)> = BTreeMap::new();
-    for Move {
-        time,
-        worker,
-        units,
-    } in moves
-    {
-        workers
+/// From the log of one worker: `4 units of work done, updating hash counter`.
+pub(crate) fn from_log(log: impl BufRead) -> impl Iterator<Item = Update> {
+    let start = Instant::now();
+    log.lines().map_while(Result::ok).filter_map(move |line| {
+        let (before, _) = line.split_once(" units of work done")?;
+        Some(Update {
+            time: start.elapsed().as_secs_f64(),
+            worker: String::new(),
+            units: before.split_whitespace().last()?.parse().ok()?,
+        })
+    })
+}
+
+/// Hashes per second over at least `window`, which begins when `workers` have done units.
+pub(crate) fn speed(
+    mut updates: impl Iterator<Item = Update>,
+    workers: usize,
+    window: Duration,
+) -> Result<f64> {
+    let mut next = || updates.next().context("the counter does not move");
+    let mut working = BTreeSet::new();
+    let mut update = next()?;
+    loop {
+        if update.units > 0 {
+            working.insert(update.worker.clone());
+        }
+        if working.len() >= workers {
+            break;
+        }
+        update = next()?;
+    }
+
+    let end = update.time + window.as_secs_f64();
+    let mut counted = BTreeMap::<String, (f64, f64, u32)>::new();
+    while update.time <= end {
+        let Update {
+            time,
+            worker,
+            units,
+        } = update;
+        counted
             .entry(worker)
             // The units of the first update were done before it.
-            .and_modify(|(_, last, sum)| (*last, *sum) = (*time, *sum + units))
-            .or_insert((*time, *time, 0));
+            .and_modify(|(_, last, sum)| (*last, *sum) = (time, *sum + units))
+            .or_insert((time, time, 0));
+        update = next()?;
     }
-    workers
-        .values()
-        .filter(|(first, last, _)| last > first)
+    let counted = counted.values().filter(|(first, last, _)| last > first);
+    Ok(counted
         .map(|(first, last, units)| f64::from(*units) / (last - first))
-        .sum()
+        .sum())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn update(time: f64, worker: &str, units: u32) -> Move {
-        Move {
+    const WINDOW: Duration = Duration::from_secs(4);
+
+    fn update(time: f64, worker: &str, units: u32) -> Update {
+        Update {
             time,
             worker: worker.to_owned(),
             units,
@@ -159,36 +118,57 @@ mod tests {
     }
 
     #[test]
-    fn an_update_is_read_from_what_redis_reports() {
-        let line = r#"1795425502.25 [0 172.19.0.5:50412] "INCRBY" "hashes" "4""#;
-        assert_eq!(parse(line), Some(update(1_795_425_502.25, "172.19.0.5", 4)));
+    fn an_update_is_read_from_a_line_of_redis() {
+        let line = r#"+1795425502.25 [0 172.19.0.5:50412] "INCRBY" "hashes" "4""#;
+        assert_eq!(
+            reported(line),
+            Some(update(1_795_425_502.25, "172.19.0.5", 4))
+        );
         for other in [
-            "OK",
-            r#"1795425502.25 [0 172.19.0.5:50412] "GET" "hashes""#,
-            r#"1795425502.25 [0 172.19.0.5:50412] "HSET" "wallet" "0a" "INCRBY hashes 4""#,
+            "+OK",
+            r#"+1795425502.25 [0 172.19.0.5:50412] "GET" "hashes""#,
+            r#"+1795425502.25 [0 172.19.0.5:50412] "HSET" "wallet" "0a" "INCRBY hashes 4""#,
         ] {
-            assert_eq!(parse(other), None, "{other}");
+            assert_eq!(reported(other), None, "{other}");
         }
     }
 
     #[test]
-    fn the_speed_of_a_worker_is_exact_between_its_updates() {
-        // 0.3 s a unit; four in 1.2 s, wherever the window begins and ends.
-        let moves: Vec<_> = (0..5)
-            .map(|n| update(7.7 + 1.2 * f64::from(n), "a", 4))
+    fn an_update_is_read_from_a_line_of_the_log() {
+        let log =
+            "worker | 4 units of work done, updating hash counter\nworker | Coin found: 0a...\n";
+        let units: Vec<u32> = from_log(log.as_bytes())
+            .map(|update| update.units)
             .collect();
-        assert!((speed(&moves) - 1.0 / 0.3).abs() < 1e-9);
+        assert_eq!(units, [4]);
     }
 
     #[test]
-    fn the_speeds_of_several_workers_add_up() {
-        let moves = [
-            update(1.0, "a", 4),
-            update(1.5, "b", 1),
-            update(3.0, "a", 4),
-            update(3.5, "b", 2),
-            update(9.0, "c", 4),
+    fn the_speed_of_a_worker_is_exact_between_its_updates() {
+        // A unit takes 0.3 s.
+        let updates = (0..9).map(|n| update(7.7 + 1.2 * f64::from(n), "a", 4));
+        let speed = speed(updates, 1, WINDOW).unwrap();
+        assert!((speed - 1.0 / 0.3).abs() < 1e-9, "{speed}");
+    }
+
+    #[test]
+    fn the_speeds_of_several_workers_add_up_once_all_have_done_units() {
+        let updates = [
+            update(0.0, "a", 9),
+            update(1.0, "b", 0),
+            update(2.0, "b", 1),
+            update(3.0, "a", 9),
+            update(4.0, "b", 2),
+            update(5.0, "a", 4),
+            update(9.0, "b", 9),
         ];
-        assert!((speed(&moves) - 3.0).abs() < 1e-9);
+        let speed = speed(updates.into_iter(), 2, WINDOW).unwrap();
+        assert!((speed - 3.0).abs() < 1e-9, "{speed}");
+    }
+
+    #[test]
+    fn a_counter_that_stops_has_no_speed() {
+        let updates = [update(0.0, "a", 4), update(1.2, "a", 4)];
+        assert!(speed(updates.into_iter(), 1, WINDOW).is_err());
     }
 }

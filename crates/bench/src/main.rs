@@ -1,193 +1,178 @@
-//! Measures what the application promises, beside what the machine allows, in one run:
-//!
-//!     cargo run --release -p bench
-//!
-//! It needs a Docker engine on this machine, Linux, and `wrk` for the section `load`.
+//! Measures the speed and the latency of the application, beside a baseline: programs that do the same
+//! with the standard library alone (`src/bin/baseline.rs`). Needs Linux and a Docker engine.
 
-mod arguments;
-mod build;
-mod cleanup;
-mod command;
 mod counter;
-mod figure;
-mod images;
-mod latency;
-mod load;
-mod machine;
-mod memory;
-mod neighbours;
-mod probe;
-mod process;
-mod report;
-mod scale;
-mod soak;
-mod speed;
 mod stack;
-mod start;
-mod turns;
+mod table;
 
 use std::{
-    env,
-    io::{Write, stderr, stdout},
-    num::NonZeroU32,
-    process::exit,
+    io::{BufReader, Write, stderr, stdout},
+    process::{Command, Stdio},
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use clap::Parser;
 
-use arguments::{Arguments, USAGE};
-use figure::Figure;
-use report::Report;
-use stack::Images;
+use stack::{Programs, Stack};
+use table::Table;
 
-/// What is measured together, and named by `--only`.
-struct Section {
-    name: &'static str,
-    about: &'static str,
-    measure: fn(&Bench) -> Result<Vec<Figure>>,
-    /// Minutes: only when asked for.
-    slow: bool,
-}
-
-const SECTIONS: [Section; 9] = [
-    Section::new("speed", "hashes per second; a unit by step", speed::measure),
-    Section::new("scale", "many workers, many rng", scale::measure),
-    Section::new(
-        "latency",
-        "a request to rng, hasher, webui",
-        latency::measure,
-    ),
-    Section::new("load", "the same under wrk", load::measure),
-    Section::new(
-        "start",
-        "from `up` to the first unit; `stop`",
-        start::measure,
-    ),
-    Section::new("memory", "of each service", memory::measure),
-    Section::new(
-        "images",
-        "their sizes, and the crates in them",
-        images::measure,
-    ),
-    Section::slow("soak", "memory over a million requests", soak::measure),
-    Section::slow("build", "cold, and after an edit", build::measure),
-];
-
-impl Section {
-    const fn new(
-        name: &'static str,
-        about: &'static str,
-        measure: fn(&Bench) -> Result<Vec<Figure>>,
-    ) -> Self {
-        Self {
-            name,
-            about,
-            measure,
-            slow: false,
-        }
-    }
-
-    const fn slow(
-        name: &'static str,
-        about: &'static str,
-        measure: fn(&Bench) -> Result<Vec<Figure>>,
-    ) -> Self {
-        Self {
-            slow: true,
-            ..Self::new(name, about, measure)
-        }
-    }
-}
-
-/// What a section measures with.
-struct Bench {
-    images: Images,
-    effort: Effort,
-}
-
-/// How often and how long to measure.
-struct Effort {
-    /// How often the application and the bare programs take turns.
+/// Measures the application beside a baseline, and prints a table in Markdown.
+#[derive(Parser)]
+struct Arguments {
+    /// How often to measure each figure
+    #[arg(long, default_value_t = 3)]
     rounds: u32,
-    /// The time over which a speed is measured.
-    window: Duration,
-    /// Requests per measurement of a latency.
-    requests: u32,
-    /// Requests that memory must be flat over.
-    soak: u64,
-    /// Leave out what takes long.
+    /// A smoke test: few workers, short times, one round
+    #[arg(long)]
     short: bool,
 }
 
-impl Effort {
-    const FULL: Self = Self {
-        rounds: 3,
-        window: Duration::from_secs(10),
-        requests: 100,
-        soak: 1_000_000,
-        short: false,
-    };
-
-    const SHORT: Self = Self {
-        rounds: 1,
-        window: Duration::from_secs(4),
-        requests: 10,
-        soak: 10_000,
-        short: true,
-    };
+/// How much to measure in a round.
+struct Effort {
+    /// Numbers of workers with the delays, in ascending order.
+    workers: &'static [u32],
+    /// Numbers of workers without delays.
+    workers_without_delays: &'static [u32],
+    /// The time over which a speed is measured.
+    window: Duration,
+    standalone_window: Duration,
+    /// Requests per measurement of a latency.
+    requests: u32,
+    requests_without_delays: u32,
 }
 
-fn main() {
-    let arguments = match Arguments::read(env::args_os()) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            progress(&format!("bench: {error}"));
-            exit(2);
-        }
-    };
-    if let Err(error) = run(&arguments) {
-        progress(&format!("bench: cannot measure: {error:?}"));
-        exit(1);
-    }
-}
+const FULL: Effort = Effort {
+    workers: &[1, 2, 3, 10],
+    workers_without_delays: &[1, 2, 4],
+    window: Duration::from_secs(10),
+    standalone_window: Duration::from_secs(30),
+    requests: 100,
+    requests_without_delays: 1000,
+};
 
-fn run(arguments: &Arguments) -> Result<()> {
-    if arguments.help {
-        return Ok(stdout().write_all(usage().as_bytes())?);
-    }
-    let mut report = Report::new()?;
-    progress("building the images");
-    let mut effort = if arguments.short {
-        Effort::SHORT
+const SHORT: Effort = Effort {
+    workers: &[1],
+    workers_without_delays: &[1],
+    window: Duration::from_secs(4),
+    standalone_window: Duration::from_secs(4),
+    requests: 10,
+    requests_without_delays: 10,
+};
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let (effort, rounds) = if arguments.short {
+        (SHORT, 1)
     } else {
-        Effort::FULL
+        (FULL, arguments.rounds)
     };
-    effort.rounds = arguments.rounds.map_or(effort.rounds, NonZeroU32::get);
-    let images = Images::build()?;
-    let bench = Bench { images, effort };
-    let mut failure = Ok(());
-    for section in SECTIONS.iter().filter(|section| arguments.want(section)) {
-        progress(section.name);
-        match (section.measure)(&bench) {
-            Ok(figures) => report.add(section.name, section.about, figures),
-            // The other sections are measured all the same.
-            Err(error) => failure = Err(error.context(section.name)),
+    progress("building")?;
+    let _images = stack::build()?;
+
+    let mut table = Table::default();
+    for round in 1..=rounds {
+        // In turn, so that other load on the machine affects both alike.
+        for programs in [Programs::Application, Programs::Baseline] {
+            progress(&format!("round {round} of {rounds}: {programs:?}"))?;
+            let mut add = |name: &str, unit, value| table.add(programs, name, unit, value);
+            with_delays(programs, &effort, &mut add)?;
+            without_delays(programs, &effort, &mut add)?;
         }
+        let name = "standalone, 1 worker (of 3.333)";
+        let speed = standalone(&effort)?;
+        table.add(Programs::Application, name, "hashes/s", speed);
     }
-    report.write(arguments)?;
-    failure
+    Ok(stdout().write_all(table.markdown().as_bytes())?)
 }
 
-fn usage() -> String {
-    let sections = SECTIONS.map(|section| {
-        let slow = if section.slow { " (slow)" } else { "" };
-        format!("  {:<15}  {}{slow}\n", section.name, section.about)
-    });
-    format!("{USAGE}\nSections:\n{}", sections.concat())
+/// Adds a value to the table: the name of its row, its unit, the value.
+type Add<'a> = &'a mut dyn FnMut(&str, &'static str, f64);
+
+fn with_delays(programs: Programs, effort: &Effort, add: Add) -> Result<()> {
+    let stack = Stack::new(programs, "100ms");
+    stack.up(0)?;
+    for service in ["rng", "hasher", "webui"] {
+        let name = format!("request to {service}, {}", count(0));
+        latency(&stack, &name, service, effort.requests, add)?;
+    }
+    for &workers in effort.workers {
+        let ideal = (f64::from(workers) / 0.3).min(10.0);
+        let speed = stack.speed(workers, effort.window)?;
+        let name = format!("{} (of {ideal:.3})", count(workers));
+        add(&name, "hashes/s", speed);
+    }
+    let most = effort.workers.last().copied().unwrap_or_default();
+    for service in ["hasher", "webui"] {
+        let name = format!("request to {service}, {}", count(most));
+        latency(&stack, &name, service, effort.requests, add)?;
+    }
+    stack.down()
 }
 
-/// Says on standard error what is being measured. The table alone goes to standard output.
-fn progress(line: &str) {
-    let _ = writeln!(stderr(), "{line}");
+fn without_delays(programs: Programs, effort: &Effort, add: Add) -> Result<()> {
+    let stack = Stack::new(programs, "0");
+    stack.up(0)?;
+    let requests = effort.requests_without_delays;
+    for service in ["rng", "hasher"] {
+        let times = stack.probe(stack::HARDENED, service, requests)?;
+        let name = format!("no delays: request to {service}");
+        add(&name, "ms", table::median(&times.requests));
+    }
+    for (name, options) in [("hardened", stack::HARDENED), ("as root", stack::ROOT)] {
+        let times = stack.probe(options, "rng", requests)?;
+        let name = format!("look-up of a name, {name}");
+        add(&name, "ms", table::median(&times.look_ups));
+    }
+    for &workers in effort.workers_without_delays {
+        let speed = stack.speed(workers, effort.window)?;
+        let name = format!("no delays: {}", count(workers));
+        add(&name, "units/s", speed);
+    }
+    stack.down()
+}
+
+fn count(workers: u32) -> String {
+    format!("{workers} worker{}", if workers == 1 { "" } else { "s" })
+}
+
+/// The look-up of the name is not part of it, the connection is.
+fn latency(stack: &Stack, name: &str, service: &str, requests: u32, add: Add) -> Result<()> {
+    let times = stack.probe(stack::HARDENED, service, requests)?.requests;
+    add(&format!("{name}: median"), "ms", table::median(&times));
+    let percentile = table::percentile(&times, 99.0);
+    add(&format!("{name}: 99th percentile"), "ms", percentile);
+    Ok(())
+}
+
+/// The speed of the application in one process, from its log.
+fn standalone(effort: &Effort) -> Result<f64> {
+    let mut standalone = Command::new("cargo")
+        .args([
+            "run",
+            "--release",
+            "--locked",
+            "--quiet",
+            "-p",
+            "standalone",
+            "--",
+        ])
+        .args(["--port", "18000"])
+        .env("DELAY", "100ms")
+        .env_remove("REDIS_URL")
+        .current_dir(stack::root())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let log = standalone.stdout.take().context("no standard output")?;
+    let updates = counter::from_log(BufReader::new(log));
+    let speed = counter::speed(updates, 1, effort.standalone_window);
+    // Cargo has replaced itself by the program.
+    standalone.kill()?;
+    standalone.wait()?;
+    speed
+}
+
+/// To standard error: only the table goes to standard output.
+fn progress(line: &str) -> Result<()> {
+    Ok(writeln!(stderr(), "{line}")?)
 }

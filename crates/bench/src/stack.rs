@@ -1,75 +1,70 @@
-//! The application under Compose, and the bare programs in its place: with the same Compose file, and
-//! so with the same network, hardening and health checks.
+//! The application under Compose, or the baseline in its place.
 
 use std::{
-    env,
-    fmt::Write,
-    fs,
     net::IpAddr,
-    path::{Path, PathBuf},
-    process::{self, Command},
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{
-    cleanup::Cleanup,
-    command::{compose, docker, run},
-    counter::Counter,
-    process::Usage,
-};
+use crate::counter;
 
-/// The services that are ours.
-pub(crate) const SERVICES: [&str; 4] = ["rng", "hasher", "worker", "webui"];
-
-/// The environment: with the simulated work of the workshop, without any, and without the log of
-/// requests, which the engine cannot read as fast as they come.
-pub(crate) const DELAY: &str = "DELAY: 100ms";
-pub(crate) const NO_DELAY: &str = "DELAY: '0'";
-pub(crate) const NO_DELAY_NO_LOG: &str = "DELAY: '0', RUST_LOG: 'info,access=off'";
-
-/// What runs in the containers of a stack.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// The programs in the containers.
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Programs {
-    /// The application.
-    Ours,
-    /// The bare rng, hasher and worker, and the empty server as webui.
-    Bare,
-    /// The empty service as webui.
-    Service,
-    /// Programs that do nothing, in place of redis too, and are killed without delay.
-    Idle,
+    Application,
+    Baseline,
 }
 
-/// The images of the application and of the package `bench`, built once.
-pub(crate) struct Images {
-    name: String,
-    _cleanup: Cleanup,
+impl Programs {
+    fn project(self) -> &'static str {
+        match self {
+            Self::Application => "dockercoins-bench",
+            Self::Baseline => "dockercoins-bench-baseline",
+        }
+    }
+
+    /// `docker compose`, for this project.
+    fn compose(self, delay: &str, arguments: &[&str]) -> Command {
+        let mut files = "docker-compose.yml:crates/bench/compose.yml".to_owned();
+        if let Self::Baseline = self {
+            files += ":crates/bench/baseline.yml";
+        }
+        let mut command = Command::new("docker");
+        command
+            .arg("compose")
+            .args(arguments)
+            .current_dir(root())
+            .env("COMPOSE_PROJECT_NAME", self.project())
+            .env("COMPOSE_FILE", files)
+            .env("DELAY", delay);
+        command
+    }
 }
 
-impl Images {
-    pub(crate) fn build() -> Result<Self> {
-        let name = format!("dockercoins-bench-{}", process::id());
-        let cleanup = Cleanup::new(&format!(
-            "docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' '{name}/*' | xargs -r docker rmi"
-        ))?;
-        let images = Self {
-            name,
-            _cleanup: cleanup,
-        };
-        Stack::new(&images, Programs::Ours, DELAY)?.compose(&["build"])?;
-        let (dockerfile, bench) = ("crates/bench/Dockerfile", images.of("bench"));
-        run(Command::new("docker")
-            .args([
-                "build", "--quiet", "--file", dockerfile, "--tag", &bench, ".",
-            ])
-            .current_dir(root()))?;
-        Ok(images)
-    }
+/// The options of `docker run` for a client: hardened like the services, or as root.
+pub(crate) const HARDENED: &[&str] = &[
+    "--read-only",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+];
+pub(crate) const ROOT: &[&str] = &["--user=0"];
 
-    pub(crate) fn of(&self, service: &str) -> String {
-        format!("{}/{service}", self.name)
-    }
+/// Runs a command and returns its standard output.
+pub(crate) fn run(command: &mut Command) -> Result<String> {
+    let output = command
+        .output()
+        .with_context(|| format!("cannot run {command:?}"))?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "{command:?}: {}\n{errors}",
+        output.status
+    );
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// The root of the repository.
@@ -77,171 +72,112 @@ pub(crate) fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-/// A Compose project. Dropping it removes it.
+/// Builds the images. Dropping the result removes them, and the containers.
+pub(crate) fn build() -> Result<Cleanup> {
+    let cleanup = Cleanup::new()?;
+    for programs in [Programs::Application, Programs::Baseline] {
+        run(&mut programs.compose("0", &["build"]))?;
+    }
+    Ok(cleanup)
+}
+
+/// A shell that removes everything when its standard input ends: also after ^C.
+pub(crate) struct Cleanup(Child);
+
+impl Cleanup {
+    fn new() -> Result<Self> {
+        let [application, baseline] =
+            [Programs::Application, Programs::Baseline].map(Programs::project);
+        let down = "down --volumes --timeout 1 --rmi local";
+        let commands = format!(
+            "cat; docker compose -p {application} {down}; docker compose -p {baseline} {down}"
+        );
+        let shell = Command::new("sh")
+            .args(["-c", &commands])
+            .current_dir(root())
+            // Not the process group that the terminal interrupts.
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        Ok(Self(shell))
+    }
+}
+
+impl Drop for Cleanup {
+    fn drop(&mut self) {
+        // Closes its standard input first.
+        let _ = self.0.wait();
+    }
+}
+
+/// A Compose project with one `DELAY` for all services.
 pub(crate) struct Stack {
-    pub(crate) programs: Programs,
-    project: String,
-    files: PathBuf,
-    bench_image: String,
-    _cleanup: Cleanup,
+    programs: Programs,
+    delay: &'static str,
+}
+
+/// What the requests of a client took, in milliseconds.
+pub(crate) struct Times {
+    pub(crate) look_ups: Vec<f64>,
+    pub(crate) requests: Vec<f64>,
 }
 
 impl Stack {
-    /// A project that is not started yet.
-    pub(crate) fn new(images: &Images, programs: Programs, environment: &str) -> Result<Self> {
-        let project = format!("dockercoins-bench-{}-{programs:?}", process::id()).to_lowercase();
-        let files = env::temp_dir().join(&project);
-        let label = format!("--filter label=com.docker.compose.project={project}");
-        let cleanup = Cleanup::new(&format!(
-            "docker ps -aq {label} | xargs -r docker rm -fv
-             docker network ls -q {label} | xargs -r docker network rm
-             rm -r '{}'",
-            files.display()
-        ))?;
-        fs::create_dir_all(&files)?;
-        // Ports that the engine chooses: beside a class's own stack, and with several rng.
-        let mut base = fs::read_to_string(root().join("docker-compose.yml"))?;
-        for port in ["8000:80", "8001:80", "8002:80"] {
-            ensure!(
-                base.contains(port),
-                "docker-compose.yml does not publish {port}"
-            );
-            base = base.replace(port, "127.0.0.1::80");
-        }
-        fs::write(files.join("docker-compose.yml"), base)?;
-        let changes = changes(images, programs, environment)?;
-        fs::write(files.join("changes.yml"), changes)?;
-        Ok(Self {
-            programs,
-            project,
-            files,
-            bench_image: images.of("bench"),
-            _cleanup: cleanup,
-        })
+    pub(crate) fn new(programs: Programs, delay: &'static str) -> Self {
+        Self { programs, delay }
     }
 
-    pub(crate) fn compose(&self, arguments: &[&str]) -> Result<()> {
-        let mut command = compose();
-        command
-            .current_dir(root())
-            .args(["--project-name", &self.project])
-            .args(["--project-directory", "."])
-            .arg("--file")
-            .arg(self.files.join("docker-compose.yml"))
-            .arg("--file")
-            .arg(self.files.join("changes.yml"))
-            .args(arguments);
-        run(&mut command).map(drop)
+    fn compose(&self, arguments: &[&str]) -> Result<String> {
+        run(&mut self.programs.compose(self.delay, arguments))
     }
 
     /// Starts it, or scales it.
-    pub(crate) fn up(&self, workers: u32, rngs: u32) -> Result<()> {
-        let (workers, rngs) = (format!("worker={workers}"), format!("rng={rngs}"));
-        self.compose(&[
-            "up",
-            "-d",
-            "--no-build",
-            "--scale",
-            &workers,
-            "--scale",
-            &rngs,
-        ])
+    pub(crate) fn up(&self, workers: u32) -> Result<()> {
+        let scale = format!("worker={workers}");
+        self.compose(&["up", "--detach", "--no-build", "--scale", &scale])
+            .map(drop)
     }
 
-    pub(crate) fn stop(&self) -> Result<()> {
-        self.compose(&["stop"])
+    pub(crate) fn down(&self) -> Result<()> {
+        self.compose(&["down", "--volumes", "--timeout", "1"])
+            .map(drop)
     }
 
-    /// The ids of the running containers of a service, or of all for an empty name.
-    pub(crate) fn containers(&self, service: &str) -> Result<Vec<String>> {
-        let project = format!("label=com.docker.compose.project={}", self.project);
-        let service = match service {
-            "" => "label=com.docker.compose.service".to_owned(),
-            service => format!("label=com.docker.compose.service={service}"),
-        };
-        let ids = docker(&["ps", "-q", "--filter", &project, "--filter", &service])?;
-        Ok(ids.lines().map(str::to_owned).collect())
+    /// Hashes per second of so many workers.
+    pub(crate) fn speed(&self, workers: u32, window: Duration) -> Result<f64> {
+        self.up(workers)?;
+        let updates = counter::from_redis(self.redis()?)?;
+        counter::speed(updates, workers as usize, window)
     }
 
-    /// A line for each container of a service, in the format of `docker inspect`.
-    pub(crate) fn inspect(&self, service: &str, format: &str) -> Result<Vec<String>> {
-        let containers = self.containers(service)?;
-        ensure!(!containers.is_empty(), "no container of {service} runs");
-        let mut arguments = vec!["inspect", "--format", format];
-        arguments.extend(containers.iter().map(String::as_str));
-        Ok(docker(&arguments)?.lines().map(str::to_owned).collect())
-    }
-
-    /// Where this machine reaches the first container of a service, without a proxy in between.
-    pub(crate) fn address(&self, service: &str) -> Result<IpAddr> {
+    fn redis(&self) -> Result<IpAddr> {
+        let container = self.compose(&["ps", "--quiet", "redis"])?;
         let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
-        let address = self.inspect(service, format)?.swap_remove(0);
-        address.parse().context("no address")
+        let address = run(Command::new("docker")
+            .args(["inspect", "--format", format])
+            .arg(container.trim()))?;
+        address.trim().parse().context("no address of redis")
     }
 
-    /// What each container of a service has used so far.
-    pub(crate) fn usage(&self, service: &str) -> Result<Vec<Usage>> {
-        let pids = self.inspect(service, "{{.State.Pid}}")?;
-        pids.iter().map(|pid| Usage::of(pid.parse()?)).collect()
-    }
-
-    pub(crate) fn counter(&self) -> Result<Counter> {
-        Counter::watch(self.address("redis")?)
-    }
-
-    /// Starts it with these workers, and waits until they work.
-    pub(crate) fn up_and_working(&self, workers: u32, rngs: u32) -> Result<Counter> {
-        self.up(workers, rngs)?;
-        let counter = self.counter()?;
-        let working = counter.ready(workers);
-        ensure!(working > 0, "no worker works");
-        Ok(counter)
-    }
-
-    /// Runs a program of the package's image on its network, and returns what it prints.
-    pub(crate) fn run(&self, program: &[&str]) -> Result<String> {
-        let label = format!("com.docker.compose.project={}", self.project);
-        let network = format!("{}_default", self.project);
-        let mut arguments = vec!["run", "--rm", "--network", &network, "--label", &label];
-        arguments.push(&self.bench_image);
-        arguments.extend_from_slice(program);
-        docker(&arguments)
-    }
-}
-
-/// What the second Compose file changes.
-fn changes(images: &Images, programs: Programs, environment: &str) -> Result<String> {
-    let bench = images.of("bench");
-    let mut text = "services:\n".to_owned();
-    for service in SERVICES.into_iter().chain(["redis"]) {
-        let (image, entrypoint) = match (programs, service) {
-            (Programs::Ours | Programs::Bare | Programs::Service, "redis") => continue,
-            (Programs::Ours, _) => (&images.of(service), None),
-            (Programs::Service, "webui") => (&bench, Some("/service".to_owned())),
-            (Programs::Bare, "webui") => (&bench, Some("/empty".to_owned())),
-            (Programs::Bare | Programs::Service, _) => (&bench, Some(format!("/bare, {service}"))),
-            (Programs::Idle, _) => (&bench, Some("/bare, idle".to_owned())),
+    /// Requests a service from another container on its network.
+    pub(crate) fn probe(&self, options: &[&str], service: &str, requests: u32) -> Result<Times> {
+        let network = format!("{}_default", self.programs.project());
+        let image = format!("{}-rng", Programs::Baseline.project());
+        let printed = run(Command::new("docker")
+            .args(["run", "--rm", "--init", "--network", &network])
+            .args(options)
+            .args([&image, "probe", &requests.to_string(), service]))?;
+        let mut times = Times {
+            look_ups: Vec::new(),
+            requests: Vec::new(),
         };
-        writeln!(text, "  {service}:\n    image: {image}")?;
-        if let Some(entrypoint) = entrypoint {
-            writeln!(text, "    entrypoint: [{entrypoint}]")?;
-            // Not the programs that the health checks of ours are.
-            text +=
-                "    healthcheck: {test: [CMD, /bare, healthcheck], interval: 10s, timeout: 3s}\n";
+        for line in printed.lines() {
+            let (look_up, request) = line.split_once(' ').context("unknown output")?;
+            times.look_ups.push(look_up.parse::<f64>()? / 1000.0);
+            times.requests.push(request.parse::<f64>()? / 1000.0);
         }
-        if programs == Programs::Idle {
-            writeln!(
-                text,
-                "    command: []\n    user: \"65534\"\n    stop_signal: SIGKILL"
-            )?;
-        } else {
-            writeln!(text, "    environment: {{{environment}}}")?;
-        }
+        Ok(times)
     }
-    Ok(text)
-}
-
-/// A file that only this process writes.
-pub(crate) fn scratch_file(name: &str) -> PathBuf {
-    env::temp_dir().join(format!("dockercoins-bench-{}-{name}", process::id()))
 }

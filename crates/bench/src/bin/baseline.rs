@@ -1,5 +1,5 @@
-//! The bare programs, which show what the machine allows: the standard library and nothing else.
-//! They do the steps of the services with the same look-ups, connections, delays and lines of log.
+//! The baseline: the services with the standard library alone, and with the same look-ups, connections,
+//! delays and lines of log.
 
 use std::{
     env,
@@ -15,19 +15,12 @@ fn main() -> Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["rng"] => rng(),
         ["hasher"] => hasher(),
+        ["webui"] => webui(),
         ["worker"] => worker(),
-        ["probe", count, ref targets @ ..] => probe(number(count)?, targets),
-        ["turns", count, clients] => turns(number(count)?, number(clients)?),
+        ["probe", count, service] => probe(count.parse().map_err(Error::other)?, service),
         ["healthcheck"] => Ok(()),
-        ["idle"] => loop {
-            thread::park();
-        },
-        _ => Err(Error::other(format!("cannot understand {arguments:?}"))),
+        _ => Err(Error::other(format!("unknown arguments {arguments:?}"))),
     }
-}
-
-fn number(digits: &str) -> Result<usize> {
-    digits.parse().map_err(Error::other)
 }
 
 /// The simulated work: `DELAY` in milliseconds, such as `100ms` or `0`.
@@ -67,6 +60,21 @@ fn hasher() -> Result<()> {
     Ok(())
 }
 
+/// `/json`, from redis.
+fn webui() -> Result<()> {
+    let (listener, mut redis) = (TcpListener::bind("0.0.0.0:80")?, connect_to_redis()?);
+    for stream in listener.incoming() {
+        let _ = answer(&stream?, Duration::ZERO, |_| {
+            let coins = command(&mut redis, &[b"HLEN", b"wallet"])?;
+            let hashes = command(&mut redis, &[b"GET", b"hashes"])?;
+            let numbers = format!("{{\"coins\": {coins:?}, \"hashes\": {hashes:?}}}");
+            Ok(numbers.into_bytes())
+        });
+    }
+    Ok(())
+}
+
+/// Reads a request, works for `delay`, and answers with the body that `body` makes of the request's.
 fn answer(
     mut stream: &TcpStream,
     delay: Duration,
@@ -92,7 +100,7 @@ fn answer(
         thread::sleep(delay);
     }
     let body = body(&request[start_of_body..read])?;
-    // As long as the line in the access log of ours: the engine, which reads it, needs CPU for it.
+    // As long as a line of the application's access log, which the engine needs CPU to read.
     writeln!(stdout(), "{:<80}", body.len())?;
     let head = format!(
         "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
@@ -113,15 +121,16 @@ fn worker() -> Result<()> {
 }
 
 fn work_loop(delay: Duration) -> Result<()> {
-    let mut redis = TcpStream::connect("redis:6379")?;
-    redis.set_nodelay(true)?;
+    let mut redis = connect_to_redis()?;
     let (mut units, mut updated) = (0, None::<Instant>);
     loop {
         if updated.is_none_or(|updated| updated.elapsed() >= Duration::from_secs(1)) {
-            command(
-                &mut redis,
-                &[b"INCRBY", b"hashes", units.to_string().as_bytes()],
+            writeln!(
+                stdout(),
+                "{units} units of work done, updating hash counter"
             )?;
+            let increment = units.to_string();
+            command(&mut redis, &[b"INCRBY", b"hashes", increment.as_bytes()])?;
             (units, updated) = (0, Some(Instant::now()));
         }
         if !delay.is_zero() {
@@ -136,8 +145,20 @@ fn work_loop(delay: Duration) -> Result<()> {
     }
 }
 
-/// Sends a command to redis and waits for the number that it answers.
-fn command(redis: &mut TcpStream, words: &[&[u8]]) -> Result<()> {
+fn connect_to_redis() -> Result<TcpStream> {
+    // Redis may not have started yet.
+    let redis = loop {
+        match TcpStream::connect("redis:6379") {
+            Ok(redis) => break redis,
+            Err(_) => thread::sleep(Duration::from_millis(10)),
+        }
+    };
+    redis.set_nodelay(true)?;
+    Ok(redis)
+}
+
+/// Sends a command to redis and returns the reply, which is short.
+fn command(redis: &mut TcpStream, words: &[&[u8]]) -> Result<String> {
     let mut request = format!("*{}\r\n", words.len()).into_bytes();
     for word in words {
         write!(request, "${}\r\n", word.len())?;
@@ -145,9 +166,10 @@ fn command(redis: &mut TcpStream, words: &[&[u8]]) -> Result<()> {
         request.extend_from_slice(b"\r\n");
     }
     redis.write_all(&request)?;
-    match redis.read(&mut [0; 64])? {
+    let mut reply = [0; 64];
+    match redis.read(&mut reply)? {
         0 => Err(Error::other("redis closed the connection")),
-        _ => Ok(()),
+        n => Ok(String::from_utf8_lossy(&reply[..n]).into_owned()),
     }
 }
 
@@ -180,50 +202,22 @@ fn send(address: SocketAddr, request: &[u8]) -> Result<Vec<u8>> {
     Ok(answer.split_off(end_of_head + 4))
 }
 
-/// Asks each target so many times, and prints what the look-up took and what the rest did, in
-/// microseconds. A target is `rng`, `hasher`, or a name and a path.
-fn probe(count: usize, targets: &[&str]) -> Result<()> {
-    // Printed at the end: the engine that reads it also answers the look-ups.
+/// Requests a service `count` times, and prints the microseconds of each look-up and of each request.
+fn probe(count: usize, service: &str) -> Result<()> {
+    let request = match service {
+        "rng" => get(service, "32"),
+        "hasher" => post(service, &[7; 32]),
+        _ => get(service, "json"),
+    };
+    // Printed at the end: the engine reads the output, and answers the look-ups.
     let mut times = Vec::new();
     for _ in 0..count {
-        for target in targets {
-            let (host, path) = target.split_once('/').unwrap_or((target, "32"));
-            let request = match host {
-                "hasher" => post(host, &[7; 32]),
-                _ => get(host, path),
-            };
-            let start = Instant::now();
-            let address = resolve(host)?;
-            let resolved = Instant::now();
-            send(address, &request)?;
-            let answered = Instant::now();
-            writeln!(times, "look-up {}", (resolved - start).as_micros())?;
-            writeln!(times, "{target} {}", (answered - resolved).as_micros())?;
-        }
+        let start = Instant::now();
+        let address = resolve(service)?;
+        let look_up = start.elapsed().as_micros();
+        let start = Instant::now();
+        send(address, &request)?;
+        writeln!(times, "{look_up} {}", start.elapsed().as_micros())?;
     }
     stdout().write_all(&times)
-}
-
-/// Prints the time between two answers of rng, in microseconds, while so many clients queue there.
-fn turns(count: usize, clients: usize) -> Result<()> {
-    let (answered, answers) = std::sync::mpsc::channel();
-    for _ in 0..clients {
-        let answered = answered.clone();
-        thread::spawn(move || -> Result<()> {
-            let address = resolve("rng")?;
-            loop {
-                send(address, &get("rng", "32"))?;
-                if answered.send(Instant::now()).is_err() {
-                    return Ok(());
-                }
-            }
-        });
-    }
-    drop(answered);
-    // The queue fills during the first turns.
-    let times: Vec<Instant> = answers.iter().skip(clients).take(count + 1).collect();
-    for two in times.windows(2) {
-        writeln!(stdout(), "turn {}", (two[1] - two[0]).as_micros())?;
-    }
-    Ok(())
 }

@@ -71,27 +71,22 @@ pub(crate) fn speed(
 ) -> Result<f64> {
     let mut next = || updates.next().context("the counter does not move");
     let mut working = BTreeSet::new();
-    let mut update = next()?;
-    loop {
+    let start = loop {
+        let update = next()?;
         if update.units > 0 {
-            working.insert(update.worker.clone());
+            working.insert(update.worker);
         }
         if working.len() >= workers {
-            break;
+            break update.time;
         }
-        update = next()?;
-    }
+    };
 
-    let end = update.time + window.as_secs_f64();
     let mut counted = BTreeMap::<String, (f64, f64, u32)>::new();
-    while update.time <= end {
-        let Update {
-            time,
-            worker,
-            units,
-        } = update;
+    let mut update = next()?;
+    while update.time <= start + window.as_secs_f64() {
+        let (time, units) = (update.time, update.units);
         counted
-            .entry(worker)
+            .entry(update.worker)
             // The units of the first update were done before it.
             .and_modify(|(_, last, sum)| (*last, *sum) = (time, *sum + units))
             .or_insert((time, time, 0));
@@ -156,11 +151,12 @@ mod tests {
         let updates = [
             update(0.0, "a", 9),
             update(1.0, "b", 0),
-            update(2.0, "b", 1),
+            update(2.0, "b", 9),
             update(3.0, "a", 9),
-            update(4.0, "b", 2),
+            update(3.5, "b", 9),
             update(5.0, "a", 4),
-            update(9.0, "b", 9),
+            update(5.5, "b", 2),
+            update(7.0, "a", 9),
         ];
         let speed = speed(updates.into_iter(), 2, WINDOW).unwrap();
         assert!((speed - 3.0).abs() < 1e-9, "{speed}");

@@ -20,16 +20,17 @@ use table::Table;
 /// Measures the application beside a baseline, and prints a table in Markdown.
 #[derive(Parser)]
 struct Arguments {
-    /// How often to measure each figure
-    #[arg(long, default_value_t = 3)]
-    rounds: u32,
+    /// How often to measure each figure [default: 3]
+    #[arg(long)]
+    rounds: Option<u32>,
     /// A smoke test: few workers, short times, one round
     #[arg(long)]
     short: bool,
 }
 
-/// How much to measure in a round.
+/// How much to measure.
 struct Effort {
+    rounds: u32,
     /// Numbers of workers with the delays, in ascending order.
     workers: &'static [u32],
     /// Numbers of workers without delays.
@@ -43,6 +44,7 @@ struct Effort {
 }
 
 const FULL: Effort = Effort {
+    rounds: 3,
     workers: &[1, 2, 3, 10],
     workers_without_delays: &[1, 2, 4],
     window: Duration::from_secs(10),
@@ -52,6 +54,7 @@ const FULL: Effort = Effort {
 };
 
 const SHORT: Effort = Effort {
+    rounds: 1,
     workers: &[1],
     workers_without_delays: &[1],
     window: Duration::from_secs(4),
@@ -62,11 +65,8 @@ const SHORT: Effort = Effort {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let (effort, rounds) = if arguments.short {
-        (SHORT, 1)
-    } else {
-        (FULL, arguments.rounds)
-    };
+    let effort = if arguments.short { SHORT } else { FULL };
+    let rounds = arguments.rounds.unwrap_or(effort.rounds);
     progress("building")?;
     let _images = stack::build()?;
 
@@ -140,7 +140,7 @@ fn count(workers: u32) -> String {
 fn latency(stack: &Stack, name: &str, service: &str, requests: u32, add: Add) -> Result<()> {
     let times = stack.probe(stack::HARDENED, service, requests)?.requests;
     add(&format!("{name}: median"), "ms", table::median(&times));
-    let percentile = table::percentile(&times, 99.0);
+    let percentile = table::percentile(&times, 99);
     add(&format!("{name}: 99th percentile"), "ms", percentile);
     Ok(())
 }
@@ -148,16 +148,7 @@ fn latency(stack: &Stack, name: &str, service: &str, requests: u32, add: Add) ->
 /// The speed of the application in one process, from its log.
 fn standalone(effort: &Effort) -> Result<f64> {
     let mut standalone = Command::new("cargo")
-        .args([
-            "run",
-            "--release",
-            "--locked",
-            "--quiet",
-            "-p",
-            "standalone",
-            "--",
-        ])
-        .args(["--port", "18000"])
+        .args("run --release --locked --quiet -p standalone -- --port 18000".split(' '))
         .env("DELAY", "100ms")
         .env_remove("REDIS_URL")
         .current_dir(stack::root())

@@ -72,42 +72,35 @@ pub(crate) fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-/// Builds the images. Dropping the result removes them, and the containers.
+/// Removes containers and images when dropped, also after ^C.
+pub(crate) struct Cleanup(Child);
+
+/// Builds the images.
 pub(crate) fn build() -> Result<Cleanup> {
-    let cleanup = Cleanup::new()?;
-    for programs in [Programs::Application, Programs::Baseline] {
+    let both = [Programs::Application, Programs::Baseline];
+    let down = both.map(|programs| {
+        let project = programs.project();
+        format!("docker compose -p {project} down --volumes --timeout 1 --rmi local\n")
+    });
+    // Its standard input ends with this process, and the terminal does not interrupt its process group.
+    let shell = Command::new("sh")
+        .args(["-c", &format!("cat\n{}", down.concat())])
+        .process_group(0)
+        .current_dir(root())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let cleanup = Cleanup(shell);
+    for programs in both {
         run(&mut programs.compose("0", &["build"]))?;
     }
     Ok(cleanup)
 }
 
-/// A shell that removes everything when its standard input ends: also after ^C.
-pub(crate) struct Cleanup(Child);
-
-impl Cleanup {
-    fn new() -> Result<Self> {
-        let [application, baseline] =
-            [Programs::Application, Programs::Baseline].map(Programs::project);
-        let down = "down --volumes --timeout 1 --rmi local";
-        let commands = format!(
-            "cat; docker compose -p {application} {down}; docker compose -p {baseline} {down}"
-        );
-        let shell = Command::new("sh")
-            .args(["-c", &commands])
-            .current_dir(root())
-            // Not the process group that the terminal interrupts.
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        Ok(Self(shell))
-    }
-}
-
 impl Drop for Cleanup {
     fn drop(&mut self) {
-        // Closes its standard input first.
+        // Closes its standard input, then waits.
         let _ = self.0.wait();
     }
 }
@@ -145,7 +138,7 @@ impl Stack {
             .map(drop)
     }
 
-    /// Hashes per second of so many workers.
+    /// Hashes per second of `workers` workers.
     pub(crate) fn speed(&self, workers: u32, window: Duration) -> Result<f64> {
         self.up(workers)?;
         let updates = counter::from_redis(self.redis()?)?;

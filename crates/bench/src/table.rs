@@ -59,28 +59,14 @@ impl Table {
 }
 
 pub(crate) fn median(samples: &[f64]) -> f64 {
-    percentile(samples, 50.0)
+    percentile(samples, 50)
 }
 
-/// Interpolated between samples.
-pub(crate) fn percentile(samples: &[f64], percent: f64) -> f64 {
+pub(crate) fn percentile(samples: &[f64], percent: usize) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "there are fewer than 2^52 samples"
-    )]
-    let rank = percent / 100.0 * sorted.len().saturating_sub(1) as f64;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "it is an index into the samples"
-    )]
-    let (low, high) = (rank.floor() as usize, rank.ceil() as usize);
-    match (sorted.get(low), sorted.get(high)) {
-        (Some(low), Some(high)) => low + (high - low) * rank.fract(),
-        _ => f64::NAN,
-    }
+    let index = sorted.len().saturating_sub(1) * percent / 100;
+    sorted.get(index).copied().unwrap_or(f64::NAN)
 }
 
 /// The smallest and the largest sample.
@@ -88,7 +74,7 @@ fn spread(samples: &[f64]) -> String {
     if samples.len() < 2 {
         return String::new();
     }
-    let [low, high] = [0.0, 100.0].map(|percent| digits(percentile(samples, percent)));
+    let [low, high] = [0, 100].map(|percent| digits(percentile(samples, percent)));
     format!("{low} to {high}")
 }
 
@@ -125,14 +111,10 @@ mod tests {
     }
 
     #[test]
-    fn percentiles_are_interpolated_between_samples() {
-        let samples = [4.0, 1.0, 3.0, 2.0];
-        for (percent, expected) in [(0.0, 1.0), (50.0, 2.5), (90.0, 3.7), (100.0, 4.0)] {
-            let percentile = percentile(&samples, percent);
-            assert!(
-                (percentile - expected).abs() < 1e-9,
-                "{percent}: {percentile}"
-            );
+    fn a_percentile_is_the_sample_at_its_rank() {
+        let samples = [4.0, 1.0, 5.0, 3.0, 2.0];
+        for (percent, expected) in [(0, "1.000"), (50, "3.000"), (99, "4.000"), (100, "5.000")] {
+            assert_eq!(digits(percentile(&samples, percent)), expected, "{percent}");
         }
         assert!(median(&[]).is_nan());
     }

@@ -5,7 +5,7 @@
 #     bash docs/performance.sh load memory    # only these sections
 #     COMPOSE=docker-compose DOCKER_BUILDKIT=0 bash docs/performance.sh build    # the classic builder
 #
-# Needs Linux, Rust, a Docker engine, Compose 2.24, hyperfine and ab.
+# Needs Linux, Rust, a Docker engine, Compose 2.24, hyperfine, ab and curl.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -29,14 +29,13 @@ load() {
 memory() {
     title "Memory: process_resident_memory_bytes, a minute after the start of ten workers" MiB
     for _ in 1 2 3; do
-        up application 10
-        sleep 60
-        for service in rng hasher worker:9464 webui; do
-            docker compose exec -T redis wget -qO- "http://$service/metrics" |
+        up application 10 && sleep 60
+        for service in rng:80 hasher:80 worker:9464 webui:80; do
+            curl -fsS "http://$(address "${service%:*}"):${service#*:}/metrics" |
                 awk '/^process_resident_memory_bytes/ {print $2 / 2 ^ 20}' >>"$work/$service"
         done
     done
-    for service in rng hasher worker:9464 webui; do row "${service%:*}" <"$work/$service"; done
+    for service in rng:80 hasher:80 worker:9464 webui:80; do row "${service%:*}" <"$work/$service"; done
 }
 
 start() {
@@ -54,9 +53,8 @@ build() {
     title "Build: hyperfine" s
     git ls-files -z | xargs -0 cp --parents -t "$work"
     export COMPOSE_PROJECT_NAME=performance-build COMPOSE_FILE=$work/docker-compose.yml
-    compose=${COMPOSE:-docker compose}
-    seconds "$compose build, cold" "date '+# %s%N' >>$work/Cargo.toml" "$compose build"
-    seconds "$compose build, after an edit of rng" "date '+// %s%N' >>$work/rng/src/lib.rs" "$compose build"
+    seconds "${COMPOSE:=docker compose} build, cold" "date '+# %s%N' >>$work/Cargo.toml" "$COMPOSE build"
+    seconds "$COMPOSE build, after an edit of rng" "date '+// %s%N' >>$work/rng/src/lib.rs" "$COMPOSE build"
     printf '\n### Images: docker image ls\n\n| image | size |\n| --- | --- |\n'
     docker image ls --format "| {{.Repository}} | {{.Size}} |" "$COMPOSE_PROJECT_NAME*"
 }
@@ -68,12 +66,15 @@ up() { # application or baseline, workers; ends what ran before
     docker compose up --build --detach --scale "worker=$2" >/dev/null
 }
 
+address() { # service
+    container=$(docker compose ps --quiet "$1" | sed 1q)
+    docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$container"
+}
+
 requests() { # service, path, arguments of ab
-    format='{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}'
-    address=$(docker inspect --format "$format" "$(docker compose ps --quiet "$1")")
     # Each request takes a local port for a minute, and a client has 28,000 for one server.
     for _ in 1 2 3; do
-        ab -q -l -n 4000 -c 10 "${@:3}" "http://$address$2" |
+        ab -q -l -n 4000 -c 10 "${@:3}" "http://$(address "$1")$2" |
             awk '/^Non-2xx/ {exit 1} /^Requests per second/ {print $4}'
     done
 }
@@ -94,7 +95,7 @@ row() { # name; three values from standard input
 work=$(mktemp -d)
 export COMPOSE_PROJECT_NAME=performance-application
 trap 'docker compose down --volumes --rmi local; rm -r "$work"' EXIT
-sed -n '/^model name/{s/.*: /Measured on /p;q}' /proc/cpuinfo
+lscpu | sed -n 's/^Model name: */Measured on /p'
 docker info --format '({{.NCPU}} cores), Linux {{.KernelVersion}}, Docker {{.ServerVersion}} ({{.Driver}}).'
 (($#)) || set -- speed load memory start build
 for section; do "$section"; done

@@ -60,7 +60,7 @@ build() {
 }
 
 up() { # application or baseline, workers; ends what ran before
-    docker compose down --volumes --rmi local
+    docker compose down --volumes
     export COMPOSE_PROJECT_NAME=performance-$1 COMPOSE_FILE=docker-compose.yml:crates/bench/compose.yml
     [[ $1 = application ]] || COMPOSE_FILE+=:crates/bench/baseline.yml
     docker compose up --build --detach --scale "worker=$2" >/dev/null
@@ -94,7 +94,8 @@ row() { # name; three values from standard input
 
 work=$(mktemp -d)
 export COMPOSE_PROJECT_NAME=performance-application
-trap 'docker compose down --volumes --rmi local; rm -r "$work"' EXIT
+trap 'docker compose down --volumes
+    docker image ls --quiet "performance-*" | xargs -r docker rmi --force; rm -r "$work"' EXIT
 lscpu | sed -n 's/^Model name: */Measured on /p'
 docker info --format '({{.NCPU}} cores), Linux {{.KernelVersion}}, Docker {{.ServerVersion}} ({{.Driver}}).'
 (($#)) || set -- speed load memory start build

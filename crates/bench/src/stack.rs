@@ -80,11 +80,13 @@ pub(crate) fn build() -> Result<Cleanup> {
     let both = [Programs::Application, Programs::Baseline];
     let down = both.map(|programs| {
         let project = programs.project();
-        format!("docker compose -p {project} down --volumes --timeout 1 --rmi local\n")
+        format!("docker compose -p {project} down --volumes --timeout 1\n")
     });
+    let remove_images =
+        "docker image ls --quiet 'dockercoins-bench*' | xargs -r docker rmi --force";
     // Its standard input ends with this process, and the terminal does not interrupt its process group.
     let shell = Command::new("sh")
-        .args(["-c", &format!("cat\n{}", down.concat())])
+        .args(["-c", &format!("cat\n{}{remove_images}", down.concat())])
         .process_group(0)
         .current_dir(root())
         .stdin(Stdio::piped())

@@ -95,7 +95,7 @@ row() { # name; three values from standard input
 work=$(mktemp -d)
 export COMPOSE_PROJECT_NAME=performance-application
 trap 'docker compose down --volumes
-    docker image ls --quiet "performance-*" | xargs -r docker rmi --force >&2; rm -r "$work"' EXIT
+    docker image ls --format "{{.Repository}}" "performance-*" | xargs -r docker rmi >&2; rm -r "$work"' EXIT
 lscpu | sed -n 's/^Model name: */Measured on /p'
 docker info --format '({{.NCPU}} cores), Linux {{.KernelVersion}}, Docker {{.ServerVersion}} ({{.Driver}}).'
 (($#)) || set -- speed load memory start build

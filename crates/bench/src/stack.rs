@@ -83,7 +83,7 @@ pub(crate) fn build() -> Result<Cleanup> {
         format!("docker compose -p {project} down --volumes --timeout 1\n")
     });
     let remove_images =
-        "docker image ls --quiet 'dockercoins-bench*' | xargs -r docker rmi --force";
+        "docker image ls --format '{{.Repository}}' 'dockercoins-bench*' | xargs -r docker rmi";
     // Its standard input ends with this process, and the terminal does not interrupt its process group.
     let shell = Command::new("sh")
         .args(["-c", &format!("cat\n{}{remove_images}", down.concat())])

@@ -8,7 +8,8 @@ use tracing_subscriber::filter::Targets;
 /// The longest simulated work, and the longest delay of a shutdown.
 const MAX_DELAY: Duration = Duration::from_secs(60);
 
-/// What every service reads, besides its own configuration.
+// What every service reads, besides its own configuration. clap would print a doc comment as the
+// description of the service.
 #[derive(Debug, Args)]
 pub(crate) struct Settings {
     /// y logs debug events: worker logs each unit of work

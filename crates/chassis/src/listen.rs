@@ -62,7 +62,18 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpStream;
+
     use super::*;
+
+    #[tokio::test]
+    async fn it_listens_on_ipv4_and_on_ipv6() {
+        let listener = listen(0, "PORT").unwrap();
+        let address = listener.local_addr().unwrap();
+        let connect = |host| TcpStream::connect((host, address.port()));
+        assert!(connect("127.0.0.1").await.is_ok());
+        assert!(address.is_ipv4() || connect("::1").await.is_ok());
+    }
 
     #[tokio::test]
     async fn a_port_in_use_on_ipv6_alone_is_an_error() {

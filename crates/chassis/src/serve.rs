@@ -405,12 +405,47 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_head_of_over_16_kib_is_refused() {
+    async fn a_malformed_request_is_refused_and_the_next_client_is_served() {
         let address = start().await.address;
-        for (size, status) in [(10_000, " 200 OK"), (20_000, " 431 ")] {
-            let x = "x".repeat(size);
-            let stream = send(address, &format!("GET / HTTP/1.0\r\nx: {x}\r\n\r\n")).await;
-            assert!(read(stream).await.contains(status), "{size}");
+        let x = |length| "x".repeat(length);
+        let get = "GET / HTTP/1.1\r\n";
+        let post = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n";
+        for (request, status) in [
+            (format!("{get}x: {}\r\n\r\n", x(10_000)), "200 OK"),
+            (format!("{get}x: {}\r\n\r\n", x(20_000)), "431 "),
+            (format!("GET /{} HTTP/1.1\r\n\r\n", x(20_000)), "431 "),
+            (format!("{get}{}\r\n", "x: y\r\n".repeat(200)), "431 "),
+            ("GET / HTTP/3.0\r\n\r\n".into(), "400 "),
+            ("GET /\0 HTTP/1.1\r\n\r\n".into(), "400 "),
+            (format!("{get}\0: x\r\n\r\n"), "400 "),
+            (format!("{get}content-length: -1\r\n\r\n"), "400 "),
+            (format!("{get}content-length: 5, 6\r\n\r\n"), "400 "),
+            (format!("{post}\r\nx\r\n"), "405 "),
+            // The transfer encoding takes precedence, and what follows is no second request.
+            (
+                format!("{post}content-length: 99\r\n\r\n0\r\n\r\n{get}\r\n"),
+                "405 ",
+            ),
+            // As many as a client pipelines: a connection serves one.
+            (format!("{get}\r\n").repeat(3), "200 OK"),
+            ("\u{16}\u{3}\u{1}".into(), "400 "),
+            ("GET / HT".into(), ""),
+        ] {
+            let mut stream = send(address, &request).await;
+            stream.shutdown().await.unwrap();
+            let response = read(stream).await;
+            let start = if status.is_empty() { "" } else { "HTTP/1.1 " };
+            assert!(
+                response.starts_with(&format!("{start}{status}")),
+                "{request}: {response}"
+            );
+            let responses = response.matches("HTTP/1.1 ").count();
+            assert_eq!(
+                responses,
+                usize::from(!status.is_empty()),
+                "{request}: {response}"
+            );
+            assert!(get_root(address).await.ends_with("at once"));
         }
     }
 

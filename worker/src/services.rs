@@ -128,7 +128,7 @@ async fn send<const N: usize>(mut request: RequestBuilder) -> Result<[u8; N]> {
     if let Some(trace) = traceparent() {
         request = request.header(TRACEPARENT, trace);
     }
-    let mut response = request.send().await?;
+    let mut response = request.send().await.map_err(in_short)?;
     ensure!(
         response.status().is_success(),
         "{} answers {}",
@@ -136,7 +136,7 @@ async fn send<const N: usize>(mut request: RequestBuilder) -> Result<[u8; N]> {
         response.status()
     );
     let mut body = Vec::with_capacity(N);
-    while let Some(chunk) = response.chunk().await? {
+    while let Some(chunk) = response.chunk().await.map_err(in_short)? {
         body.extend_from_slice(&chunk);
         ensure!(
             body.len() <= N,
@@ -153,10 +153,52 @@ async fn send<const N: usize>(mut request: RequestBuilder) -> Result<[u8; N]> {
     })
 }
 
+/// The URL and the innermost cause: the errors between them say the same again.
+fn in_short(error: reqwest::Error) -> anyhow::Error {
+    let failure = match error.url() {
+        Some(url) if error.is_connect() => format!("cannot connect to {url}"),
+        Some(url) => format!("no answer from {url}"),
+        None => "the answer is incomplete".to_owned(),
+    };
+    anyhow!("{failure}: {}", anyhow::Error::from(error).root_cause())
+}
+
 fn hex_digits(digest: [u8; 64]) -> Result<String> {
     ensure!(
         digest.iter().all(u8::is_ascii_hexdigit),
         "the answer is not hexadecimal"
     );
     Ok(String::from_utf8(digest.to_vec())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use memory_redis::testing::TestRedis;
+    use redis::AsyncCommands;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_update_counts_once_and_after_an_error_again() {
+        let test_redis = TestRedis::start().await;
+        let config = Config::parse_from(["worker", "--redis-url", test_redis.url()]);
+        let services = RemoteServices::new(config).unwrap();
+        let client = redis::Client::open(test_redis.url()).unwrap();
+        let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+        // The last one is a duplicate that arrives late.
+        for (units, update, hashes) in [(3, 0, 3), (3, 0, 3), (4, 9, 7), (5, 10, 12), (4, 9, 12)] {
+            services.incrby_hashes(units, update).await.unwrap();
+            assert_eq!(redis.get("hashes").await, Ok(hashes), "update {update}");
+        }
+        for broken in ["a word", "1.5", "9223372036854775807"] {
+            let () = redis.set("hashes", broken).await.unwrap();
+            let error = services.incrby_hashes(1, 11).await.unwrap_err();
+            assert!(error.to_string().starts_with("redis failed: "), "{error}");
+            assert_eq!(redis.get("hashes").await, Ok(broken.to_owned()));
+        }
+        let () = redis.set("hashes", 100).await.unwrap();
+        services.incrby_hashes(1, 11).await.unwrap();
+        assert_eq!(redis.get("hashes").await, Ok(101));
+    }
 }

@@ -19,14 +19,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chassis::CancellationToken;
-use memory_redis::{MemoryRedis, testing::TestRedis};
+use memory_redis::testing::TestRedis;
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use subprocess::free_port;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::Notify,
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
     time::sleep,
 };
 use worker::Config;
@@ -64,7 +64,7 @@ impl Stub {
             requests: Arc::default(),
         };
         let router = Router::new().fallback(respond).with_state(stub.clone());
-        let metrics = chassis::Metrics::new(&worker::PROGRAM);
+        let metrics = chassis::Metrics::new("stub");
         let stop = CancellationToken::new();
         tokio::spawn(chassis::serve(listener, router, metrics, stop));
         stub
@@ -168,37 +168,24 @@ async fn forward(
                 if commands.is_empty() {
                     return;
                 }
-                let is_update = commands.windows(4).any(|word| word == b"EXEC");
+                let is_update = commands.windows(4).any(|word| word == b"EVAL");
                 if is_update && updates.fetch_add(1, Ordering::SeqCst) == 1 {
                     if let Fault::Delayed = fault {
                         drop(worker);
                         third_executed.notified().await;
                     }
                     redis.write_all(commands).await.unwrap();
-                    let reply = reply_to_exec(&mut redis).await;
-                    assert_eq!(reply == "*-1", matches!(fault, Fault::Delayed), "{reply}");
+                    assert_ne!(redis.read(&mut replies).await.unwrap(), 0);
                     return;
                 }
                 redis.write_all(commands).await.unwrap();
             }
             length = redis.read(&mut replies) => {
-                let replies = &replies[..length.unwrap()];
-                if replies.contains(&b'*') && updates.load(Ordering::SeqCst) == 3 {
+                worker.write_all(&replies[..length.unwrap()]).await.unwrap();
+                if updates.load(Ordering::SeqCst) == 3 {
                     third_executed.notify_one();
                 }
-                worker.write_all(replies).await.unwrap();
             }
-        }
-    }
-}
-
-/// Its first line: an array, or `*-1` if the transaction was aborted.
-async fn reply_to_exec(redis: &mut TcpStream) -> String {
-    let mut lines = BufReader::new(redis).lines();
-    loop {
-        let line = lines.next_line().await.unwrap().unwrap();
-        if line.starts_with('*') {
-            return line;
         }
     }
 }
@@ -241,9 +228,9 @@ impl Worker {
 
 fn config(rng: &Stub, hasher: &Stub, redis_url: &str) -> Config {
     Config {
-        rng: rng.url.clone(),
-        hasher: hasher.url.clone(),
-        redis: redis::Client::open(redis_url).unwrap(),
+        rng_url: rng.url.clone(),
+        hasher_url: hasher.url.clone(),
+        redis_url: redis::Client::open(redis_url).unwrap(),
         delay: Duration::from_millis(1),
         metrics_port: None,
     }
@@ -260,21 +247,26 @@ async fn hashes(redis: &mut MultiplexedConnection) -> usize {
 }
 
 #[tokio::test]
-async fn a_unit_gets_32_bytes_from_rng_and_posts_them_to_hasher() {
+async fn a_unit_is_two_requests_on_new_connections_in_a_trace_of_its_own() {
     let (rng, hasher) = (Stub::start(&[bytes]).await, Stub::start(&[digest]).await);
     let worker = Worker::start(&rng, &hasher).await;
-    hasher.wait_for_requests(3).await;
+    hasher.wait_for_requests(10).await;
     let (hashes, wallet) = worker.stop().await;
-    assert_eq!(rng.requests()[0].line, "GET /32");
-    let request = &hasher.requests()[0];
-    assert_eq!(request.line, "POST /");
-    assert_eq!(
-        request.content_type.as_deref(),
-        Some("application/octet-stream")
-    );
-    assert_eq!(request.body[..], [7; 32]);
     assert_eq!(hashes, hasher.requests().len());
     assert_eq!(wallet, []);
+    let (mut ports, mut traces) = (HashSet::new(), HashSet::new());
+    for (to_rng, to_hasher) in rng.requests().into_iter().zip(hasher.requests()) {
+        assert_eq!(to_rng.line, "GET /32");
+        assert_eq!(to_hasher.line, "POST /");
+        let content_type = to_hasher.content_type.unwrap();
+        assert_eq!(content_type, "application/octet-stream");
+        assert_eq!(to_hasher.body[..], [7; 32]);
+        assert!(ports.insert(to_rng.client_port) && ports.insert(to_hasher.client_port));
+        let trace = to_rng.traceparent.unwrap();
+        assert_eq!(Some(&trace), to_hasher.traceparent.as_ref());
+        assert_eq!(trace.len(), 55, "{trace}");
+        assert!(traces.insert(trace[3..35].to_owned()));
+    }
 }
 
 #[tokio::test]
@@ -287,89 +279,68 @@ async fn a_coin_goes_into_the_wallet_with_its_bytes() {
     assert_eq!(wallet, [(DIGEST.replacen('1', "0", 1), vec![7; 32])]);
 }
 
+/// What rng must not answer.
+const NO_BYTES: [Respond; 8] = [
+    || (StatusCode::INTERNAL_SERVER_ERROR, [7; 32]).into_response(),
+    || (StatusCode::NOT_FOUND, [7; 32]).into_response(),
+    || (StatusCode::SERVICE_UNAVAILABLE, [7; 32]).into_response(),
+    // Redirects are not followed.
+    || (StatusCode::FOUND, [("location", "/32")], [7; 32]).into_response(),
+    || [7; 31].into_response(),
+    || [7; 33].into_response(),
+    || ().into_response(),
+    || vec![7; 100_000_000].into_response(),
+];
+
+/// What hasher must not answer.
+const NO_DIGEST: [Respond; 5] = [
+    || (StatusCode::BAD_GATEWAY, DIGEST).into_response(),
+    || DIGEST[1..].into_response(),
+    || format!("{DIGEST}\n").into_response(),
+    || "x".repeat(64).into_response(),
+    || "é".repeat(32).into_response(),
+];
+
 #[tokio::test]
-async fn every_request_is_a_new_connection() {
-    let (rng, hasher) = (Stub::start(&[bytes]).await, Stub::start(&[digest]).await);
-    let worker = Worker::start(&rng, &hasher).await;
-    hasher.wait_for_requests(10).await;
-    worker.stop().await;
-    for requests in [rng.requests(), hasher.requests()] {
-        for two in requests.windows(2) {
-            assert_ne!(two[0].client_port, two[1].client_port);
-        }
+async fn a_status_other_than_2xx_or_an_unexpected_body_is_a_failure() {
+    let (rng, hasher): (&[Respond], &[Respond]) = (&[bytes], &[digest]);
+    let from_rng = NO_BYTES.map(|response| (vec![response, bytes], hasher.to_vec()));
+    let from_hasher = NO_DIGEST.map(|response| (rng.to_vec(), vec![response, digest]));
+    // The pause after each lasts half a second.
+    let mut workers = JoinSet::new();
+    for (n, (rng, hasher)) in from_rng.into_iter().chain(from_hasher).enumerate() {
+        workers.spawn(async move {
+            let (rng, hasher) = (Stub::start(&rng).await, Stub::start(&hasher).await);
+            let worker = Worker::start(&rng, &hasher).await;
+            hasher.wait_for_requests(4).await;
+            let (hashes, _) = worker.stop().await;
+            // One unit failed, and the shutdown may have cancelled one.
+            let failed = rng.requests().len() - hashes;
+            assert!((1..=2).contains(&failed), "{n}: {failed} failed");
+        });
     }
-}
-
-/// A worker whose rng or hasher fails at first does not count that unit, and goes on.
-async fn is_a_failure(rng: &[Respond], hasher: &[Respond]) {
-    let (rng, hasher) = (Stub::start(rng).await, Stub::start(hasher).await);
-    let worker = Worker::start(&rng, &hasher).await;
-    hasher.wait_for_requests(4).await;
-    let (hashes, _) = worker.stop().await;
-    let requests = rng.requests().len();
-    // One unit failed, and the shutdown may have cancelled one.
-    assert!(
-        hashes == requests - 1 || hashes == requests - 2,
-        "{hashes} of {requests}"
-    );
+    workers.join_all().await;
 }
 
 #[tokio::test]
-async fn a_status_other_than_2xx_is_a_failure() {
-    let statuses: [Respond; 4] = [
-        || (StatusCode::INTERNAL_SERVER_ERROR, [7; 32]).into_response(),
-        || (StatusCode::NOT_FOUND, [7; 32]).into_response(),
-        // Redirects are not followed.
-        || (StatusCode::FOUND, [("location", "/32")], [7; 32]).into_response(),
-        || (StatusCode::SERVICE_UNAVAILABLE, [7; 32]).into_response(),
-    ];
-    for status in statuses {
-        is_a_failure(&[status, bytes], &[digest]).await;
+async fn units_and_coins_wait_until_redis_accepts_them() {
+    for (key, fault) in [("hashes", "a word"), ("wallet", "a string")] {
+        let digests = [vec![digest as Respond; 100], vec![coin, digest]].concat();
+        let (rng, hasher) = (Stub::start(&[bytes]).await, Stub::start(&digests).await);
+        let worker = Worker::start(&rng, &hasher).await;
+        let mut redis = connect(worker.redis.url()).await;
+        hasher.wait_for_requests(1).await;
+        let () = redis.set(key, fault).await.unwrap();
+        sleep(Duration::from_millis(1800)).await;
+        let before = hasher.requests().len();
+        sleep(Duration::from_millis(100)).await;
+        assert_eq!(hasher.requests().len(), before, "{key}: it goes on");
+        let () = redis.del(key).await.unwrap();
+        hasher.wait_for_requests(before.max(100) + 6).await;
+        let (hashes, wallet) = worker.stop().await;
+        assert_eq!(hashes, hasher.requests().len(), "{key}");
+        assert_eq!(wallet.len(), 1, "{key}");
     }
-    is_a_failure(
-        &[bytes],
-        &[|| (StatusCode::BAD_GATEWAY, DIGEST).into_response(), digest],
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn a_response_of_rng_that_is_not_32_bytes_is_a_failure() {
-    is_a_failure(&[|| [7; 31].into_response(), bytes], &[digest]).await;
-    is_a_failure(&[|| [7; 33].into_response(), bytes], &[digest]).await;
-    is_a_failure(&[|| ().into_response(), bytes], &[digest]).await;
-    is_a_failure(&[|| vec![7; 100_000_000].into_response(), bytes], &[digest]).await;
-}
-
-#[tokio::test]
-async fn a_response_of_hasher_that_is_not_64_hexadecimal_digits_is_a_failure() {
-    is_a_failure(&[bytes], &[|| DIGEST[1..].into_response(), digest]).await;
-    is_a_failure(
-        &[bytes],
-        &[|| format!("{DIGEST}\n").into_response(), digest],
-    )
-    .await;
-    is_a_failure(&[bytes], &[|| "x".repeat(64).into_response(), digest]).await;
-    is_a_failure(&[bytes], &[|| "é".repeat(32).into_response(), digest]).await;
-}
-
-#[tokio::test]
-async fn it_survives_a_restart_of_redis() {
-    let (rng, hasher) = (Stub::start(&[bytes]).await, Stub::start(&[digest]).await);
-    let memory = MemoryRedis::start().await.unwrap();
-    let (url, port) = (memory.url(), memory.address().port());
-    let stop = CancellationToken::new();
-    let running = tokio::spawn(worker::run(config(&rng, &hasher, &url), stop.clone()));
-    hasher.wait_for_requests(6).await;
-    drop(memory);
-    sleep(Duration::from_millis(1500)).await;
-    let before = hasher.requests().len();
-    let _restarted = MemoryRedis::start_on(port).await.unwrap();
-    hasher.wait_for_requests(before + 6).await;
-    stop.cancel();
-    running.await.unwrap().unwrap();
-    let hashes = hashes(&mut connect(&url).await).await;
-    assert!(hashes > 5, "{hashes}");
 }
 
 #[tokio::test]
@@ -384,21 +355,6 @@ async fn each_unit_counts_once_whether_a_reply_is_lost_or_an_update_delayed() {
         hasher.wait_for_requests(hasher.requests().len() + 6).await;
         let (hashes, _) = worker.stop().await;
         assert_eq!(hashes, hasher.requests().len());
-    }
-}
-
-#[tokio::test]
-async fn a_unit_has_a_traceparent_of_its_own() {
-    let (rng, hasher) = (Stub::start(&[bytes]).await, Stub::start(&[digest]).await);
-    let worker = Worker::start(&rng, &hasher).await;
-    hasher.wait_for_requests(5).await;
-    worker.stop().await;
-    let mut traces = HashSet::new();
-    for (to_rng, to_hasher) in rng.requests().into_iter().zip(hasher.requests()) {
-        let traceparent = to_rng.traceparent.unwrap();
-        assert_eq!(traceparent.len(), 55, "{traceparent}");
-        assert_eq!(Some(&traceparent), to_hasher.traceparent.as_ref());
-        assert!(traces.insert(traceparent[3..35].to_owned()));
     }
 }
 

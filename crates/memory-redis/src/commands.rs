@@ -34,6 +34,11 @@ impl Database {
         match (&name.to_ascii_uppercase()[..], arguments) {
             (b"PING", []) => Ok(simple("PONG")),
             (b"GET", [key]) => Ok(self.string(key)?.map_or(Frame::Null, bulk)),
+            (b"SET", [key, value]) => {
+                self.set(key, value.clone());
+                Ok(simple("OK"))
+            }
+            (b"DEL", [key]) => Ok(Frame::Integer(self.values.remove(key).is_some().into())),
             (b"INCRBY", [key, increment]) => Ok(Frame::Integer(self.incrby(key, increment)?)),
             // No Lua: the one script of the workshop increments a counter unless the update, a number,
             // has been applied. No key lives long enough to expire.

@@ -7,13 +7,11 @@ const HASHER: &str = env!("CARGO_BIN_EXE_hasher");
 
 #[tokio::test]
 async fn version_and_help_print_what_it_is_and_its_variables() {
-    let version = concat!("hasher ", env!("CARGO_PKG_VERSION"));
-    let lines = [
-        ": SHA-256 over HTTP, concurrently\n",
-        "  PORT           the port to listen on [default: 80]\n",
-        "  DELAY          the simulated work, such as 250ms or 1s; 0 means none [default: 100ms]\n",
+    let variables = [
+        "[env: PORT=] [default: 80]",
+        "[env: DELAY=] [default: 100ms]",
     ];
-    check_version_and_help(HASHER, version, &lines).await;
+    check_version_and_help(HASHER, "SHA-256 over HTTP, concurrently\n", &variables).await;
 }
 
 #[tokio::test]

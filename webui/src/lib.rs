@@ -77,7 +77,6 @@ fn with_header(router: Router, (name, value): (HeaderName, &'static str)) -> Rou
 
 /// The page from `files`: an edit shows at the next reload. Files missing there are served from the
 /// image.
-#[must_use]
 pub fn page(files: &Path) -> Router {
     let directory = |path| ServeDir::new(path).append_index_html_on_directories(false);
     let image_copy = directory(Path::new(IMAGE_COPY)).fallback(not_found.into_service());

@@ -7,14 +7,13 @@ const WEBUI: &str = env!("CARGO_BIN_EXE_webui");
 
 #[tokio::test]
 async fn version_and_help_print_what_it_is_and_its_variables() {
-    let version = concat!("webui ", env!("CARGO_PKG_VERSION"));
-    let lines = [
-        ": the page, and the counters that it plots\n",
-        "  PORT           the port to listen on [default: 80]\n",
-        "  REDIS_URL      the URL of redis [default: redis://redis]\n",
-        "  FILES          the directory of the page; missing files are served from the program [default: files]\n",
+    let variables = [
+        "[env: PORT=] [default: 80]",
+        "[env: REDIS_URL] [default: redis://redis]",
+        "[env: FILES=] [default: files]",
     ];
-    check_version_and_help(WEBUI, version, &lines).await;
+    let about = "The page, and the counters that it plots\n";
+    check_version_and_help(WEBUI, about, &variables).await;
 }
 
 #[tokio::test]

@@ -1,14 +1,16 @@
 //! The application that the page belongs to, in parts that a test can stop and start.
 
 use std::{
-    env,
-    io::{self, Read, Write},
-    net::{Ipv4Addr, TcpListener as StdListener, TcpStream},
+    net::Ipv4Addr,
     path::{Path, PathBuf},
-    thread,
     time::Duration,
 };
 
+use axum::{
+    Router,
+    body::Body,
+    http::{Response, Uri},
+};
 use chassis::CancellationToken;
 use e2e::root;
 use memory_redis::MemoryRedis;
@@ -25,9 +27,9 @@ const DELAY: Duration = Duration::from_millis(100);
 /// Timeout for a port to become free again.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The files of the page; `FILES` names others, to see that a test fails with them.
+/// The files of the page.
 pub(crate) fn files() -> PathBuf {
-    env::var_os("FILES").map_or_else(|| root().join("webui/files"), PathBuf::from)
+    root().join("webui/files")
 }
 
 /// The whole application, with a redis that a test may stop and replace.
@@ -41,7 +43,7 @@ pub(crate) struct Application {
 }
 
 impl Application {
-    /// Runs it with so many workers.
+    /// Runs it with this many workers.
     pub(crate) async fn start(workers: usize) -> Self {
         let memory_redis = MemoryRedis::start().await.unwrap();
         let redis = redis::Client::open(memory_redis.url()).unwrap();
@@ -83,7 +85,7 @@ impl Application {
         self.worker.redis.clone()
     }
 
-    /// Counts so many hashes, where there are no workers.
+    /// Adds to the counter, where there are no workers.
     pub(crate) async fn count(&self, hashes: u64) {
         let redis = self.redis();
         let mut connection = redis.get_multiplexed_async_connection().await.unwrap();
@@ -138,7 +140,7 @@ impl Webui {
         webui
     }
 
-    /// For what does not need a redis.
+    /// Runs it without a redis.
     pub(crate) async fn without_redis(files: &Path) -> Self {
         Self::start(redis::Client::open("redis://127.0.0.1:1").unwrap(), files).await
     }
@@ -152,15 +154,8 @@ impl Webui {
 
     /// Starts it again, on the same port.
     pub(crate) async fn restart(&mut self) {
-        let start = Instant::now();
-        let listener = loop {
-            match TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await {
-                Ok(listener) => break listener,
-                Err(error) => assert!(start.elapsed() < TIMEOUT, "{error}"),
-            }
-            sleep(DELAY).await;
-        };
-        self.run(listener, &files());
+        let address = (Ipv4Addr::LOCALHOST, self.port);
+        self.run(TcpListener::bind(address).await.unwrap(), &files());
     }
 
     fn run(&mut self, listener: TcpListener, files: &Path) {
@@ -170,32 +165,16 @@ impl Webui {
     }
 }
 
-/// A reverse proxy for `url`, which it serves below `path`; the result is where.
-pub(crate) fn proxy(url: &str, path: &'static str) -> String {
-    let listener = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let below = format!("http://{}{path}", listener.local_addr().unwrap());
-    let server = url.trim_start_matches("http://").to_owned();
-    thread::spawn(move || {
-        for client in listener.incoming().map_while(Result::ok) {
-            let server = server.clone();
-            thread::spawn(move || forward(client, &server, path));
-        }
-    });
-    below
-}
-
-fn forward(mut client: TcpStream, server: &str, path: &str) -> io::Result<()> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        client.read_exact(&mut byte)?;
-        head.extend(byte);
-    }
-    let head = String::from_utf8_lossy(&head);
-    let Some(rest) = head.strip_prefix(&format!("GET {path}")) else {
-        return client.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+/// A reverse proxy for `url`; the result is the URL of its `path`.
+pub(crate) async fn proxy(url: &str, path: &str) -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let proxy = format!("http://{}{path}", listener.local_addr().unwrap());
+    let url = url.to_owned();
+    let forward = async move |uri: Uri| {
+        let answer = reqwest::get(format!("{url}{uri}")).await.unwrap();
+        Response::<reqwest::Body>::from(answer).map(Body::new)
     };
-    let mut server = TcpStream::connect(server)?;
-    server.write_all(format!("GET {rest}").as_bytes())?;
-    io::copy(&mut server, &mut client).map(drop)
+    let router = Router::new().nest(path, Router::new().fallback(forward));
+    tokio::spawn(axum::serve(listener, router).into_future());
+    proxy
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use e2e::browser::{Engine, Page};
-use serde_json::Value;
+use serde_json::json;
 use thirtyfour::Key;
 use tokio::time::sleep;
 
@@ -13,7 +13,7 @@ use crate::{application::Application, page_with_history, steady};
 const BACK: &str = "Math.round(samples().at(-1).t - \
     (new Date().setHours(...text('state').match(/\\d+/g)) / 1000))";
 
-/// The picture: the graph and the figures.
+/// The graph and the figures.
 const PICTURE: &str = "JSON.stringify([find('area').getAttribute('d'), text('result')])";
 
 #[tokio::test]
@@ -35,40 +35,20 @@ async fn the_history_survives_a_reload() {
 
 #[tokio::test]
 #[ignore = "needs a browser"]
-async fn a_history_that_makes_no_sense_does_no_harm() {
+async fn a_history_with_invalid_values_does_no_harm() {
     let application = Application::start(0).await;
     application.count(4).await;
     let page = Page::blank("light").await;
     for history in [
-        "",
-        "{",
-        "5",
-        "null",
-        "{}",
-        "[]",
-        r#"{"samples":[null],"events":[],"clock":0}"#,
-        r#"{"samples":["text"],"events":5,"clock":{}}"#,
-        r#"{"samples":[{"t":"1","h":2,"coins":3}],"events":[{"t":"x"}],"clock":"now"}"#,
-        r#"{"samples":[{"t":1,"h":null,"coins":3}],"events":[null],"clock":0}"#,
-        r#"{"samples":[{"t":1e12,"h":-2,"coins":0.5},{"t":-1e12,"h":1e12,"coins":0}],"events":[],"clock":1e9}"#,
-        r#"{"samples":[{"t":1,"h":2,"coins":3,"instant":"<b>","trueSpeed":{}}],"events":[],"away":{}}"#,
+        json!({ "samples": [{ "t": 1e12, "h": -2, "coins": 0.5 }], "events": [], "clock": 1e9 }),
+        json!({ "samples": [{ "t": 1, "h": 2, "coins": 3 }], "events": [], "clock": "now", "away": {} }),
     ] {
-        page.go_with_history(&application.url, history).await;
+        page.go_with_history(&application.url, &history).await;
         page.until_state("live", "Live").await;
         page.until("text('hashes') === '4' && number('instant') === 0")
             .await;
         assert_eq!(page.console().await, Vec::<String>::new(), "{history}");
     }
-}
-
-#[tokio::test]
-#[ignore = "needs a browser"]
-async fn the_last_hour_is_kept_and_no_more() {
-    let (_application, page) = page_with_history(3700, steady).await;
-    page.until("samples().length > 3595").await;
-    let span = page.get("samples().at(-1).t - samples()[0].t").await;
-    let span = span.as_f64().unwrap();
-    assert!((3590.0..=3600.0).contains(&span), "{span} s");
 }
 
 #[tokio::test]
@@ -219,7 +199,7 @@ async fn the_readout_stays_under_a_resting_pointer() {
 async fn a_click_on_the_share_link_copies_the_speed_and_the_address() {
     let (application, page) = page_with_history(30, steady).await;
     page.click("share").await;
-    let copied: Value = page.get("getSelection().toString()").await;
+    let copied = page.get("getSelection().toString()").await;
     let copied = copied.as_str().unwrap();
     assert!(copied.contains("hashes/second"), "{copied}");
     assert!(copied.contains(&application.url), "{copied}");

@@ -1,10 +1,10 @@
-//! The states of the services: waiting, away, back.
+//! The states of the services, and the numbers: waiting, live, away, back.
 
 use e2e::browser::Page;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::application::{Application, Webui, files};
+use crate::application::{Application, Webui, files, proxy};
 
 const REDIS_AWAY: &str = "redis is away: last known figures";
 
@@ -13,9 +13,15 @@ const MARKERS: &str = "[...find('events').children].map((word) => word.textConte
 
 #[tokio::test]
 #[ignore = "needs a browser"]
-async fn the_page_loads_and_its_numbers_move() {
-    let application = Application::start(1).await;
+async fn it_waits_for_the_first_units_and_then_its_numbers_move() {
+    let application = Application::start(0).await;
     let page = Page::open(&application.url).await;
+    page.until_state("waiting", "Waiting for the first units of work")
+        .await;
+    assert_eq!(page.text("speed").await, "~… hashes/second");
+    assert_eq!(page.text("hashes").await, "0");
+
+    application.add_workers(1);
     page.until_state("live", "Live").await;
     page.until("number('hashes') > 0").await;
     let hashes = page.number("hashes").await;
@@ -25,23 +31,52 @@ async fn the_page_loads_and_its_numbers_move() {
     .await;
     page.until("number('true') > 0 && stretches('area') === 1")
         .await;
+    assert_eq!(page.get(MARKERS).await, json!([]));
     assert_eq!(page.text("share").await, format!("{}/", application.url));
     assert_eq!(page.console().await, Vec::<String>::new());
 }
 
 #[tokio::test]
 #[ignore = "needs a browser"]
-async fn before_the_first_units_it_says_that_it_waits() {
-    let application = Application::start(0).await;
+async fn the_true_speed_is_the_mean_of_the_dips_and_follows_more_workers() {
+    let application = Application::start(1).await;
     let page = Page::open(&application.url).await;
-    page.until_state("waiting", "Waiting for the first units of work")
+    page.until("samples().length > 5").await;
+    assert_eq!(page.get("stretches('line') + stretches('guess')").await, 0);
+
+    page.until("samples().length > 25").await;
+    // A busy machine is slower than 3.33.
+    let wrong =
+        "samples().filter((s) => s.known && Math.abs(s.trueSpeed / number('average') - 1) > 0.1)";
+    assert_eq!(page.get(wrong).await, json!([]));
+    // The counter moves by 4, or not at all.
+    page.until("samples().some((s) => s.instant === 0)").await;
+    page.until("samples().some((s) => s.instant > 3.5 && s.instant < 4.5)")
         .await;
-    assert_eq!(page.text("true").await, "…");
-    assert_eq!(page.text("hashes").await, "0");
-    application.add_workers(1);
+
+    application.add_workers(9);
+    page.until("!samples().at(-1).known").await;
+    page.until("samples().at(-1).known && stretches('line') === 2 && number('true') > 7")
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs a browser"]
+async fn below_another_path_the_page_works_and_has_a_history_of_its_own() {
+    let application = Application::start(1).await;
+    let below = proxy(&application.url, "/api/v1/services/webui/proxy").await;
+    let page = Page::open(&format!("{below}/index.html")).await;
     page.until_state("live", "Live").await;
-    page.until("number('hashes') > 0").await;
-    assert_eq!(page.get(MARKERS).await, json!([]));
+    page.until("number('hashes') > 0 && stretches('area') === 1")
+        .await;
+    assert_eq!(page.text("share").await, format!("{below}/"));
+    assert_eq!(page.console().await, Vec::<String>::new());
+    page.run("saved()").await;
+    let keys = page.get("Object.keys(localStorage)").await;
+    assert_eq!(
+        keys,
+        json!(["dockercoins /api/v1/services/webui/proxy/index.html"])
+    );
 }
 
 #[tokio::test]

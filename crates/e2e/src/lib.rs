@@ -2,7 +2,6 @@
 //!
 //! A helper that fails panics at the line of the test that called it. All but [`browser`] block, so
 //! that a test reads like the lab that it types.
-#![cfg(unix)]
 #![allow(
     clippy::missing_errors_doc,
     clippy::missing_panics_doc,

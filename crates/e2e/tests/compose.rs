@@ -1,9 +1,8 @@
-//! The real stack, as a trainer has it: built, started, looked at, scaled, stopped, removed.
+//! The real stack, as a trainer has it: built, started, inspected, stopped, removed.
 //!
 //!     cargo test -p e2e --test compose -- --ignored
 //!
 //! `COMPOSE=docker-compose` takes Compose 1.29 in place of `docker compose`.
-#![cfg(unix)]
 
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ const SOON: Duration = Duration::from_secs(20);
 
 #[test]
 #[ignore = "needs a Docker engine, and builds the images"]
-fn the_stack_builds_runs_scales_stops_and_leaves_nothing_behind() {
+fn the_stack_builds_runs_stops_and_leaves_nothing_behind() {
     let project = Project::with_own_images("stack");
     let config = project.compose("config");
     assert!(!config.to_lowercase().contains("warn"), "{config}");
@@ -51,21 +50,9 @@ fn the_stack_builds_runs_scales_stops_and_leaves_nothing_behind() {
     let health = || inspect(&containers, health);
     until(SOON, || health().iter().all(|health| health == "healthy"));
 
-    // More workers are faster, until rng is the bottleneck; none do nothing.
-    let long = Duration::from_secs(10);
-    let one = webui.speed(long);
-    project.scale(10);
-    let ten = webui.speed(long);
-    let times = ten / one;
-    assert!((2.0..4.0).contains(&times), "{one}, then {ten}");
-    project.scale(0);
-    assert!(webui.speed(Duration::from_secs(3)) < 0.1);
-    project.scale(2);
-    assert!(webui.speed(long) > one);
-
     // TERM ends each of them with code 0, long before the engine would kill it.
     project.compose("stop");
-    project.assert_exited_with_0(6);
+    project.assert_exited_with_0(5);
 
     project.compose("down --volumes");
     for listing in ["ps -aq", "network ls -q", "volume ls -q"] {

@@ -3,7 +3,6 @@
 //!     cargo test -p e2e --test observe -- --ignored
 //!
 //! On Debian, `apt install prometheus curl`.
-#![cfg(unix)]
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use std::{collections::BTreeMap, fs, path::Path, thread::sleep, time::Duration};

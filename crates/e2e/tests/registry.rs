@@ -4,7 +4,6 @@
 //!     cargo test -p e2e --test registry -- --ignored
 //!
 //! Needs a Docker engine, and the program of Debian's package `docker-registry`.
-#![cfg(unix)]
 
 use std::time::Duration;
 

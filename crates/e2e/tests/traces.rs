@@ -1,7 +1,6 @@
 //! The spans of the running application, as a collector receives them.
 //!
 //!     cargo test -p e2e --test traces -- --ignored
-#![cfg(unix)]
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use std::{

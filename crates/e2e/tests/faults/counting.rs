@@ -11,22 +11,18 @@ use redis::Commands;
 use sha2::{Digest, Sha256};
 
 const WORKERS: usize = 5;
-/// Faults are injected for at least so long.
-const TIME: Duration = Duration::from_secs(120);
-/// What a shell does to a container, and how it repairs it.
+/// Shell commands that break a container and repair it.
 const FAULTS: [&str; 5] = [
     "docker stop $container && sleep $time && docker start $container",
     "docker restart $container",
-    KILL,
+    "docker kill $container && sleep $time && docker start $container",
     "docker pause $container && sleep $time && docker unpause $container",
     "docker network disconnect $network $container && sleep $time &&
      docker network connect --alias $service $network $container",
 ];
 
-const KILL: &str = "docker kill $container && sleep $time && docker start $container";
-
 #[test]
-#[ignore = "needs a Docker engine, and takes four minutes"]
+#[ignore = "needs a Docker engine, and takes two minutes"]
 fn every_unit_is_counted_once_whatever_a_class_breaks() {
     let seed = env::var("FAULTS").map_or_else(|_| fastrand::u64(..1000), |n| n.parse().unwrap());
     println!("FAULTS={seed}");
@@ -40,22 +36,17 @@ fn every_unit_is_counted_once_whatever_a_class_breaks() {
     project.set("worker", "environment: {DEBUG: \"y\"}");
     project.scale(WORKERS);
 
-    // Each fault of each service, and then again in another order.
+    // Each fault of each service, in any order.
+    let of_service = |service| FAULTS.map(|fault| (service, fault));
+    let mut faults: Vec<_> = SERVICES.into_iter().flat_map(of_service).collect();
+    random.shuffle(&mut faults);
     let start = Instant::now();
-    let (mut faults, mut kills) = (Vec::new(), 0);
-    while start.elapsed() < TIME || !faults.is_empty() {
-        if faults.is_empty() {
-            let of_service = |service| FAULTS.map(|fault| (service, fault));
-            faults = SERVICES.into_iter().flat_map(of_service).collect();
-            random.shuffle(&mut faults);
-        }
-        let (service, fault) = faults.pop().unwrap();
+    for (service, fault) in faults {
         println!("{:>5.1?}: {service}: {fault}", start.elapsed());
         let (network, containers) = (project.network(), project.containers(service));
         let container = random.choice(&containers).unwrap();
         let time = 0.5 + 2.5 * random.f64();
         sh!("network={network} service={service} container={container} time={time}; {fault}");
-        kills += usize::from(service == "worker" && fault == KILL);
         sleep(Duration::from_secs_f64(1.0 + random.f64()));
     }
 
@@ -72,9 +63,9 @@ fn every_unit_is_counted_once_whatever_a_class_breaks() {
     let redis = redis::Client::open(format!("redis://{address}")).unwrap();
     let mut redis = redis.get_connection().unwrap();
     let hashes: u64 = redis.get("hashes").unwrap();
-    println!("{units:?}, in redis {hashes}; {kills} workers were killed");
+    println!("{units:?}, in redis {hashes}");
     // A worker that forgets its units, or begins to count anew, looks as if it had been killed.
-    assert!(units.killed <= kills);
+    assert!(units.killed <= 1);
     assert!(units.done > 200);
     // Without a kill nothing is lost, and nothing counts twice.
     let most = units.done - units.lost;

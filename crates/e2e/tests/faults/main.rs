@@ -4,7 +4,6 @@
 //!
 //! One test at a time, since they compare speeds. `FAULTS=7` repeats the faults of the run that
 //! printed 7; `--nocapture` shows what was measured.
-#![cfg(unix)]
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 mod attacks;

@@ -14,107 +14,73 @@ use std::{
 use e2e::{Project, browser::Page, root, run};
 use tokio::runtime::Builder;
 
-struct Picture {
-    path: &'static str,
-    size: (u32, u32),
-    /// Commands, each at its second.
-    commands: &'static [(u64, &'static str)],
-}
-
 /// The time that the graph shows, in seconds.
 const FULL: u64 = 240;
 const LAB: (u32, u32) = (800, 400);
-const TEN_WORKERS: &str = "docker-compose up -d --scale worker=10";
+
+/// The path of a picture, its size, and commands, each at its second.
+type Picture = (&'static str, (u32, u32), &'static [(u64, &'static str)]);
 
 const PICTURES: [Picture; 7] = [
-    Picture {
-        path: ".github/dashboard.png",
-        size: (1280, 577),
-        commands: &[(120, TEN_WORKERS)],
-    },
-    Picture {
-        path: "docs/pictures/c6.png",
-        size: LAB,
-        commands: &[],
-    },
-    Picture {
-        path: "docs/pictures/c7.png",
-        size: LAB,
-        commands: &[
-            (80, "docker-compose up -d --scale worker=2"),
-            (160, "docker-compose up -d --scale worker=3"),
-        ],
-    },
-    Picture {
-        path: "docs/pictures/c8.png",
-        size: LAB,
-        commands: &[(80, TEN_WORKERS)],
-    },
-    Picture {
-        path: "docs/pictures/c18.png",
-        size: LAB,
-        commands: &[
+    (".github/dashboard.png", (1280, 577), &[(120, TEN)]),
+    ("docs/pictures/c6.png", LAB, &[]),
+    ("docs/pictures/c7.png", LAB, &[(80, TWO), (160, THREE)]),
+    ("docs/pictures/c8.png", LAB, &[(80, TEN)]),
+    (
+        "docs/pictures/c18.png",
+        LAB,
+        &[
             (60, "docker-compose stop rng"),
             (80, "docker-compose start rng"),
             (150, "docker-compose stop redis"),
             (170, "docker-compose start redis"),
         ],
-    },
-    Picture {
-        path: "docs/pictures/c20.png",
-        size: LAB,
-        commands: &[(
-            120,
-            "echo 'services: {worker: {environment: {DELAY: 500ms}}}' >docker-compose.override.yml
-             docker-compose up -d worker",
-        )],
-    },
-    Picture {
-        path: "docs/pictures/s4.png",
-        size: LAB,
-        commands: &[
-            (1, TEN_WORKERS),
-            (120, "docker-compose up -d --scale worker=10 --scale rng=3"),
-        ],
-    },
+    ),
+    ("docs/pictures/c20.png", LAB, &[(120, SLOWER)]),
+    ("docs/pictures/s4.png", LAB, &[(1, TEN), (120, THREE_RNG)]),
 ];
 
-impl Picture {
-    fn name(&self) -> &'static str {
-        Path::new(self.path).file_stem().unwrap().to_str().unwrap()
-    }
-
-    fn take(&self) {
-        let project = Project::new(&format!("picture-{}", self.name()));
-        project.scale(1);
-        let mut runtime = Builder::new_current_thread();
-        let runtime = runtime.enable_all().build().unwrap();
-        let page = runtime.block_on(Page::open(&project.webui().url));
-        let (width, height) = self.size;
-        runtime.block_on(page.resize(width, height));
-        let mut now = 0;
-        for &(second, command) in self.commands {
-            sleep(Duration::from_secs(second - now));
-            run(project.lab(command));
-            now = second;
-        }
-        sleep(Duration::from_secs(FULL - now));
-        runtime.block_on(page.until("state() === 'live'"));
-        runtime.block_on(page.save_picture(&root().join(self.path)));
-    }
-}
+const TWO: &str = "docker-compose up -d --scale worker=2";
+const THREE: &str = "docker-compose up -d --scale worker=3";
+const TEN: &str = "docker-compose up -d --scale worker=10";
+const THREE_RNG: &str = "docker-compose up -d --scale worker=10 --scale rng=3";
+const SLOWER: &str =
+    "echo 'services: {worker: {environment: {DELAY: 500ms}}}' >docker-compose.override.yml
+     docker-compose up -d worker";
 
 fn main() {
     let names: Vec<_> = env::args().skip(1).collect();
-    for name in &names {
-        let known = PICTURES.iter().any(|picture| picture.name() == name);
-        assert!(known, "no picture {name}");
+    let all = PICTURES.map(|(path, ..)| name(path));
+    for wanted in &names {
+        assert!(all.contains(&&**wanted), "no picture {wanted}: {all:?}");
     }
     scope(|scope| {
-        for picture in &PICTURES {
-            if names.is_empty() || names.iter().any(|name| name == picture.name()) {
-                scope.spawn(|| picture.take());
+        for picture in PICTURES {
+            if names.is_empty() || names.iter().any(|wanted| wanted == name(picture.0)) {
+                scope.spawn(move || take(picture));
             }
         }
     });
+}
+
+fn name(path: &str) -> &str {
+    Path::new(path).file_stem().unwrap().to_str().unwrap()
+}
+
+fn take((path, (width, height), commands): Picture) {
+    let project = Project::new(&format!("picture-{}", name(path)));
+    project.scale(1);
+    let mut runtime = Builder::new_current_thread();
+    let runtime = runtime.enable_all().build().unwrap();
+    let page = runtime.block_on(Page::open(&project.webui().url));
+    runtime.block_on(page.resize(width, height));
+    let mut now = 0;
+    for &(second, command) in commands {
+        sleep(Duration::from_secs(second - now));
+        run(project.lab(command));
+        now = second;
+    }
+    sleep(Duration::from_secs(FULL - now));
+    runtime.block_on(page.until("state() === 'live'"));
+    runtime.block_on(page.save_picture(&root().join(path)));
 }

@@ -55,9 +55,9 @@ impl Application {
             redis_port: memory_redis.address().port(),
             redis: Some(memory_redis),
             worker: worker::Config {
-                rng: url(&listeners.rng),
-                hasher: url(&listeners.hasher),
-                redis: redis.clone(),
+                rng_url: url(&listeners.rng),
+                hasher_url: url(&listeners.hasher),
+                redis_url: redis.clone(),
                 delay: DELAY,
                 metrics_port: None,
             },
@@ -65,8 +65,9 @@ impl Application {
         };
         let config = Config {
             workers,
+            port: 0,
+            redis_url: Some(redis),
             delay: DELAY,
-            redis: Some(redis),
             files: files(),
         };
         tokio::spawn(standalone::run(listeners, config, stop));
@@ -82,7 +83,7 @@ impl Application {
 
     /// A client of its redis.
     pub(crate) fn redis(&self) -> redis::Client {
-        self.worker.redis.clone()
+        self.worker.redis_url.clone()
     }
 
     /// Adds to the counter, where there are no workers.
@@ -160,7 +161,8 @@ impl Webui {
 
     fn run(&mut self, listener: TcpListener, files: &Path) {
         let stop = CancellationToken::new();
-        let running = webui::run(listener, self.redis.clone(), files.into(), stop.clone());
+        let page = webui::page(files);
+        let running = webui::run(listener, self.redis.clone(), page, stop.clone());
         self.running = Some((stop, tokio::spawn(running)));
     }
 }

@@ -8,4 +8,3 @@
 
 mod attacks;
 mod counting;
-mod shutdown;

@@ -19,7 +19,7 @@ export function read(status, text) {
 }
 
 export function showState(state) {
-  const message = MESSAGES[state] ?? `${state} is away: last known figures`;
+  const message = MESSAGES[state] ?? `${state} is unavailable: last known figures`;
   write("state", paused() ? `Paused at ${clock(end())}` : message);
   write("pause", paused() ? "Resume" : "Pause");
   document.body.dataset.state = paused() ? "paused" : state;

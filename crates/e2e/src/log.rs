@@ -19,6 +19,6 @@ pub const LOST: &str = " units of work are lost";
 /// Of a service that gets TERM, before what it does about it.
 pub const TERM: &str = "TERM: ";
 /// What it does about it.
-pub const SHUTDOWN: &str = "shutting down gracefully";
+pub const SHUTDOWN: &str = "received, shutting down";
 /// Of a service that gets TERM, with `IGNORE_SIGTERM=y`.
 pub const IGNORED: &str = "TERM: ignored";

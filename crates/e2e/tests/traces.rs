@@ -126,20 +126,20 @@ impl<'a> Unit<'a> {
             );
             Some(child)
         };
-        let to_rng = child("worker", whole, "rng", SpanKind::Client)?;
+        let to_rng = child("worker", whole, "GET /32", SpanKind::Client)?;
         let rng = child("rng", to_rng, "GET /{n}", SpanKind::Server)?;
-        let to_hasher = child("worker", whole, "hasher", SpanKind::Client)?;
+        let to_hasher = child("worker", whole, "POST /", SpanKind::Client)?;
         let hasher = child("hasher", to_hasher, "POST /", SpanKind::Server)?;
         Some(Self {
             whole,
-            work: child("worker", whole, "work", SpanKind::Internal)?,
+            work: child("worker", whole, "simulate work", SpanKind::Internal)?,
             to_rng,
             rng,
-            queue: child("rng", rng, "queue", SpanKind::Internal)?,
-            rng_work: child("rng", rng, "work", SpanKind::Internal)?,
+            queue: child("rng", rng, "wait in queue", SpanKind::Internal)?,
+            rng_work: child("rng", rng, "simulate work", SpanKind::Internal)?,
             to_hasher,
             hasher,
-            hasher_work: child("hasher", hasher, "work", SpanKind::Internal)?,
+            hasher_work: child("hasher", hasher, "simulate work", SpanKind::Internal)?,
         })
     }
 }
@@ -177,7 +177,7 @@ fn a_unit_is_one_trace_through_three_services_which_shows_the_queue() {
     project.compose("stop rng hasher webui");
     let spans = collector.take();
 
-    let units = spans["worker"].iter().filter(|span| span.name == "unit");
+    let units = spans["worker"].iter().filter(|span| span.name == "unit of work");
     let units = units.inspect(|unit| assert!(unit.parent_span_id.is_empty(), "{unit:?}"));
     let units: Vec<_> = units.filter_map(|unit| Unit::below(unit, &spans)).collect();
     // A stop may cancel a unit after hasher has answered.
@@ -195,18 +195,18 @@ fn a_unit_is_one_trace_through_three_services_which_shows_the_queue() {
     let some = &units[units.len() / 2..];
     let median_of = |span: fn(&Unit) -> f64| median(some, span);
     let medians = [
-        ("unit", median_of(|unit| seconds(unit.whole)), 0.95..1.1),
-        ("work", median_of(|unit| seconds(unit.work)), 0.1..0.11),
-        ("rng", median_of(|unit| seconds(unit.to_rng)), 0.75..0.9),
+        ("unit of work", median_of(|unit| seconds(unit.whole)), 0.95..1.1),
+        ("simulate work", median_of(|unit| seconds(unit.work)), 0.1..0.11),
+        ("GET /32", median_of(|unit| seconds(unit.to_rng)), 0.75..0.9),
         ("GET /{n}", median_of(|unit| seconds(unit.rng)), 0.75..0.9),
-        ("queue", median_of(|unit| seconds(unit.queue)), 0.65..0.8),
+        ("wait in queue", median_of(|unit| seconds(unit.queue)), 0.65..0.8),
         (
             "work at rng",
             median_of(|unit| seconds(unit.rng_work)),
             0.1..0.11,
         ),
         (
-            "hasher",
+            "POST / of worker",
             median_of(|unit| seconds(unit.to_hasher)),
             0.1..0.12,
         ),
@@ -232,7 +232,7 @@ fn a_unit_is_one_trace_through_three_services_which_shows_the_queue() {
     // Nothing listens on that port.
     project.edit_file("compose/observe.yml", &endpoint, "http://127.0.0.1:1");
     up("", 1);
-    let warning = "WARN cannot send spans to http://127.0.0.1:1: ";
+    let warning = "WARN cannot send spans: ";
     until(SOON, || project.log("worker").contains(warning));
     let before = project.webui().hashes();
     sleep(Duration::from_secs(8));
@@ -242,37 +242,4 @@ fn a_unit_is_one_trace_through_three_services_which_shows_the_queue() {
     assert!(!log.contains("ERROR"), "{log}");
     project.compose("stop");
     project.assert_exited_with_0(5);
-
-    refuses_invalid_variables(&project.image("rng"));
-}
-
-fn refuses_invalid_variables(image: &str) {
-    let endpoint = "an http:// URL with no query, such as http://jaeger:4318";
-    let sampler =
-        "always_on, always_off or traceidratio, each with or without parentbased_ before it";
-    for (variable, expected, values) in [
-        (
-            "OTEL_EXPORTER_OTLP_ENDPOINT",
-            endpoint,
-            &["jaeger:4318", "https://jaeger", "http://jaeger/?a"][..],
-        ),
-        (
-            "OTEL_TRACES_SAMPLER",
-            sampler,
-            &["Always_on", "jaeger_remote", "parentbased_"],
-        ),
-        (
-            "OTEL_TRACES_SAMPLER_ARG",
-            "a number from 0 to 1",
-            &["1.1", "-1", "NaN", "half"],
-        ),
-    ] {
-        for value in values {
-            let line = sh!("docker run --rm --env '{variable}={value}' {image}; test $? = 2");
-            assert_eq!(
-                line,
-                format!("rng: {variable} is {value:?}, but it must be {expected}")
-            );
-        }
-    }
 }

@@ -131,7 +131,7 @@ async fn a_screen_reader_hears_of_changes_alone() {
     page.until("/^(9|10)\\.\\d hashes.second$/.test(spoken)")
         .await;
     page.run("window.away = true").await;
-    page.until("spoken.at(-1) === 'redis is away: last known figures'")
+    page.until("spoken.at(-1) === 'redis is unavailable: last known figures'")
         .await;
 }
 

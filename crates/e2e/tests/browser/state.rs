@@ -1,4 +1,4 @@
-//! The states of the services, and the numbers: waiting, live, away, back.
+//! The states of the services, and the numbers: waiting, live, unavailable, back.
 
 use e2e::browser::Page;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 
 use crate::application::{Application, Webui, files, proxy};
 
-const REDIS_AWAY: &str = "redis is away: last known figures";
+const REDIS_UNAVAILABLE: &str = "redis is unavailable: last known figures";
 
 /// The words of the markers, from left to right.
 const MARKERS: &str = "[...find('events').children].map((word) => word.textContent)";
@@ -90,7 +90,7 @@ async fn without_redis_it_keeps_the_last_figures_and_a_new_redis_is_a_reset() {
     let live = page.get(colour).await;
 
     application.stop_redis();
-    page.until_state("redis", REDIS_AWAY).await;
+    page.until_state("redis", REDIS_UNAVAILABLE).await;
     let hashes = page.number("hashes").await;
     assert!(hashes >= 20.0, "{hashes}");
     assert!(page.number("true").await > 0.0);
@@ -115,12 +115,12 @@ async fn without_redis_it_keeps_the_last_figures_and_a_new_redis_is_a_reset() {
 
 #[tokio::test]
 #[ignore = "needs a browser"]
-async fn a_redis_that_does_not_answer_is_away_too() {
+async fn a_redis_that_does_not_answer_is_unavailable_too() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let redis = format!("redis://{}", silent.local_addr().unwrap());
     let webui = Webui::start(redis::Client::open(redis).unwrap(), &files()).await;
     let page = Page::open(&webui.url).await;
-    page.until_state("redis", REDIS_AWAY).await;
+    page.until_state("redis", REDIS_UNAVAILABLE).await;
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn when_webui_is_back_the_page_goes_on_by_itself_and_shows_the_gap() {
         .await;
 
     webui.stop().await;
-    page.until_state("webui", "webui is away: last known figures")
+    page.until_state("webui", "webui is unavailable: last known figures")
         .await;
     assert!(page.number("hashes").await >= 8.0);
 

@@ -97,7 +97,10 @@ impl Browser {
 }
 
 fn call(url: &str, body: &Value) -> Result<Value> {
-    let mut answer = ureq::post(url).send_json(body)?;
-    let mut answer: Value = answer.body_mut().read_json()?;
+    let answer = ureq::post(url)
+        .send(body.to_string())?
+        .into_body()
+        .read_to_string()?;
+    let mut answer: Value = serde_json::from_str(&answer)?;
     Ok(answer["value"].take())
 }

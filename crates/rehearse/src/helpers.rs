@@ -14,6 +14,18 @@ use crate::browser::Browser;
 /// The time that the page has to show something.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Functions for expressions about the page.
+const FUNCTIONS: &str = r#"
+    const find = (id) => document.getElementById(id);
+    const text = (id) => find(id).textContent;
+    const number = (id) => parseFloat(text(id).replaceAll(",", ""));
+    const samples = () => {
+        document.dispatchEvent(new Event("visibilitychange"));
+        return JSON.parse(localStorage["dockercoins " + location.pathname] ?? '{ "samples": [] }').samples;
+    };
+    const polls = () => performance.getEntriesByType("resource").filter((entry) => entry.name.endsWith("/json"));
+"#;
+
 /// Runs a helper, and returns what it prints.
 pub(crate) fn run(name: &str, arguments: &[String]) -> Result<String> {
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
@@ -81,8 +93,8 @@ fn moves(seconds: u32) -> Result<String> {
 }
 
 fn hashes() -> Result<u64> {
-    let mut answer = ureq::get(format!("{}/json", page_url())).call()?;
-    let json: Value = answer.body_mut().read_json()?;
+    let answer = ureq::get(format!("{}/json", page_url())).call()?;
+    let json: Value = serde_json::from_str(&answer.into_body().read_to_string()?)?;
     Ok(json["hashes"].as_str().unwrap_or("0").parse()?)
 }
 
@@ -95,7 +107,7 @@ fn browser() -> Result<Browser> {
 fn page_until(expression: &str) -> Result<String> {
     let (browser, start) = (browser()?, Instant::now());
     loop {
-        let value = browser.run(&format!("return {expression}"))?;
+        let value = browser.run(&format!("{FUNCTIONS} return {expression}"))?;
         if value == true {
             return Ok("on the page".to_owned());
         }

@@ -16,6 +16,8 @@ use crate::{
     shell::Shell,
 };
 
+const BASE: &str = "the base state";
+
 pub(crate) struct Rehearsal<'a> {
     book: &'a Book,
     labs: Vec<&'a Section>,
@@ -253,7 +255,10 @@ impl<'a> Rehearsal<'a> {
         let start = Instant::now();
         let seen = self.shell.check(&self.book.base)?.wait()?;
         let holds = seen.is_ok();
-        self.report(lab, start, seen, "the base state");
+        self.report(lab, start, seen, BASE);
+        if holds {
+            self.rows.pop();
+        }
         Ok(holds)
     }
 

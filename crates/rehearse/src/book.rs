@@ -132,7 +132,8 @@ struct BookParser {
     /// The depth of set-apart text, and the condition that comments in it state.
     quotes: usize,
     quote_condition: Option<String>,
-    in_commands: bool,
+    /// The language of the commands that have begun.
+    language: Option<String>,
     /// "You see" without a check so far.
     is_unchecked: bool,
 }
@@ -148,7 +149,9 @@ impl BookParser {
     fn read(&mut self, event: Event) -> Result<()> {
         match event {
             Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(language))) => {
-                self.in_commands = language.as_ref() == "sh";
+                self.language = ["sh", "promql"]
+                    .contains(&language.as_ref())
+                    .then(|| language.to_string());
                 self.text.clear();
             }
             Event::Start(Tag::BlockQuote(_)) => self.quotes += 1,
@@ -157,9 +160,10 @@ impl BookParser {
             }
             Event::Text(text) | Event::Code(text) | Event::Html(text) => self.text.push_str(&text),
             Event::SoftBreak | Event::HardBreak => self.text.push(' '),
-            Event::End(TagEnd::CodeBlock) if self.in_commands => {
-                self.in_commands = false;
-                self.end_block()?;
+            Event::End(TagEnd::CodeBlock) => {
+                if let Some(language) = self.language.take() {
+                    self.end_block(&language)?;
+                }
             }
             Event::End(TagEnd::BlockQuote(_)) => {
                 self.quotes -= 1;
@@ -212,10 +216,17 @@ impl BookParser {
         Ok(())
     }
 
-    fn end_block(&mut self) -> Result<()> {
+    fn end_block(&mut self, language: &str) -> Result<()> {
         self.assert_checked()?;
         let mut block = std::mem::take(&mut self.next);
         block.commands = std::mem::take(&mut self.text);
+        if language == "promql" {
+            let queries = block
+                .commands
+                .lines()
+                .map(|query| format!("query '{query}'\n"));
+            block.commands = queries.collect();
+        }
         if self.quotes > 0 {
             let condition = self
                 .quote_condition

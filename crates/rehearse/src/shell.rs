@@ -31,7 +31,7 @@ done
 "#;
 
 /// The helpers that are shell scripts.
-const HELPERS: [(&str, &str); 7] = [
+const HELPERS: [(&str, &str); 8] = [
     ("always", include_str!("../helpers/always")),
     ("between", include_str!("../helpers/between")),
     ("eventually", include_str!("../helpers/eventually")),
@@ -41,6 +41,7 @@ const HELPERS: [(&str, &str); 7] = [
         include_str!("../helpers/four-four-four-zero"),
     ),
     ("printed", include_str!("../helpers/printed")),
+    ("query", include_str!("../helpers/query")),
     ("seen", include_str!("../helpers/seen")),
 ];
 /// The helpers that are subcommands of this program.

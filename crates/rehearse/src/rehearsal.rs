@@ -81,16 +81,13 @@ impl<'a> Rehearsal<'a> {
         );
         let result = self.run_labs();
         self.clean_up();
-        println!("\n{:12} {:>7}  seen ← expected", "lab", "seconds");
+        println!("\n{:8} {:>7}  {:60}  expected", "lab", "seconds", "seen");
         for row in &self.rows {
             let failed = if row.holds { "" } else { "FAILED: " };
-            let seen = row.seen.lines().last().unwrap_or("yes");
-            println!(
-                "{:12} {:>7.1}  {failed}{seen} ← {}",
-                row.lab,
-                row.time.as_secs_f64(),
-                one_line(&row.expected)
-            );
+            let seen = row.seen.lines().last().unwrap_or("as expected");
+            let seen = shorten(&format!("{failed}{seen}"));
+            let (seconds, expected) = (row.time.as_secs_f64(), shorten(&row.expected));
+            println!("{:8} {seconds:>7.1}  {seen:60}  {expected}", row.lab);
         }
         for lab in &self.not_rehearsed {
             println!("not rehearsed: {lab}");
@@ -298,6 +295,15 @@ impl<'a> Rehearsal<'a> {
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// In a line, for a table.
+fn shorten(text: &str) -> String {
+    let line = one_line(text);
+    match line.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
 }
 
 fn indent(text: &str) -> String {

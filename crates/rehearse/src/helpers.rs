@@ -11,6 +11,8 @@ use serde_json::Value;
 
 use crate::browser::Browser;
 
+pub(crate) const NAMES: [&str; 3] = ["moves", "page", "speed"];
+
 /// The time that the page has to show something.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 

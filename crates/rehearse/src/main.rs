@@ -20,7 +20,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 
-use crate::{book::Book, rehearsal::Rehearsal, shell::COMMANDS};
+use crate::{book::Book, rehearsal::Rehearsal};
 
 /// Rehearses a part of the lab book.
 #[derive(Parser)]
@@ -49,13 +49,10 @@ pub(crate) fn is_interrupted() -> bool {
 }
 
 fn main() -> ExitCode {
-    let mut arguments = env::args();
-    let name = arguments.next().unwrap_or_default();
-    let name = Path::new(&name).file_name().unwrap_or_default();
-    let result = match name.to_str() {
-        Some(name) if COMMANDS.contains(&name) => {
-            let result = helpers::run(name, &arguments.collect::<Vec<_>>());
-            result.map(|printed| {
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    let result = match arguments.split_first() {
+        Some((name, arguments)) if helpers::NAMES.contains(&name.as_str()) => {
+            helpers::run(name, arguments).map(|printed| {
                 println!("{printed}");
                 true
             })

@@ -1,12 +1,10 @@
 //! The reader's terminal: one bash for a whole part.
 
 use std::{
+    env,
     fs::{self, File},
     io::Write as _,
-    os::unix::{
-        fs::{PermissionsExt as _, symlink},
-        process::CommandExt as _,
-    },
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     thread::sleep,
@@ -30,23 +28,6 @@ while :; do
 done
 "#;
 
-/// The helpers that are shell scripts.
-const HELPERS: [(&str, &str); 8] = [
-    ("always", include_str!("../helpers/always")),
-    ("between", include_str!("../helpers/between")),
-    ("eventually", include_str!("../helpers/eventually")),
-    ("figure", include_str!("../helpers/figure")),
-    (
-        "four-four-four-zero",
-        include_str!("../helpers/four-four-four-zero"),
-    ),
-    ("printed", include_str!("../helpers/printed")),
-    ("query", include_str!("../helpers/query")),
-    ("seen", include_str!("../helpers/seen")),
-];
-/// The helpers that are subcommands of this program.
-pub(crate) const COMMANDS: [&str; 3] = ["moves", "page", "speed"];
-
 /// Nothing in a lab takes longer.
 const BLOCK_TIMEOUT: Duration = Duration::from_secs(900);
 const CHECK_TIMEOUT: Duration = Duration::from_secs(300);
@@ -57,7 +38,7 @@ const INTERRUPT_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct Shell {
     bash: Child,
     blocks: Option<ChildStdin>,
-    /// What the program writes: a directory per block, and `bin`.
+    /// Has a directory per block.
     directory: PathBuf,
     book: PathBuf,
     environment: Vec<(String, String)>,
@@ -71,10 +52,11 @@ impl Shell {
         book: &Path,
         mut environment: Vec<(String, String)>,
     ) -> Result<Self> {
-        let bin = directory.join("bin");
-        write_helpers(&bin)?;
-        let path = std::env::var("PATH").context("PATH")?;
-        environment.push(("PATH".to_owned(), format!("{}:{path}", bin.display())));
+        let path = env::var("PATH").context("PATH")?;
+        let helpers = concat!(env!("CARGO_MANIFEST_DIR"), "/helpers");
+        environment.push(("PATH".to_owned(), format!("{helpers}:{path}")));
+        let program = env::current_exe()?.display().to_string();
+        environment.push(("REHEARSE".to_owned(), program));
         let mut bash = Command::new("bash")
             .args(["-c", DRIVER])
             .current_dir(book)
@@ -256,40 +238,6 @@ fn signal(name: &str, process: &Child) -> Result<()> {
         .args(["-s", name, "--", &group])
         .stderr(Stdio::null())
         .status()?;
-    Ok(())
-}
-
-/// The commands on the `PATH` of the reader and of the checks.
-fn write_helpers(bin: &Path) -> Result<()> {
-    fs::create_dir(bin)?;
-    let script = |name: &str, text: &str| -> Result<()> {
-        let path = bin.join(name);
-        fs::write(&path, text)?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
-        Ok(())
-    };
-    for (name, text) in HELPERS {
-        script(name, text)?;
-    }
-    for name in COMMANDS {
-        symlink(std::env::current_exe()?, bin.join(name))?;
-    }
-    // The book says `docker compose`.
-    if let Ok(compose) = std::env::var("COMPOSE")
-        && compose != "docker compose"
-    {
-        let docker = Command::new("sh")
-            .args(["-c", "command -v docker"])
-            .output()?;
-        let docker = String::from_utf8(docker.stdout)?;
-        let docker = docker.trim();
-        script(
-            "docker",
-            &format!(
-                "#!/bin/sh\n[ \"$1\" = compose ] || exec '{docker}' \"$@\"\nshift\nexec {compose} \"$@\"\n"
-            ),
-        )?;
-    }
     Ok(())
 }
 

@@ -36,12 +36,13 @@ pub(crate) fn run(name: &str, arguments: &[String]) -> Result<String> {
         ("speed", [min, max, seconds]) => speed(min, max, seconds),
         ("moves", [seconds]) => moves(seconds.parse()?),
         ("page", ["reload"]) => browser()?.reload().map(|()| String::new()),
+        ("page", ["open", url]) => browser()?.open(url).map(|()| String::new()),
         ("page", ["until", expression]) => page_until(expression),
         ("page", [selector, text]) => page_until(&format!(
             "document.querySelector({selector:?})?.textContent.includes({text:?})"
         )),
         _ => bail!(
-            "usage: speed MIN MAX [SECONDS] | moves SECONDS | page SELECTOR TEXT | page until EXPRESSION | page reload"
+            "usage: speed MIN MAX [SECONDS] | moves SECONDS | page SELECTOR TEXT | page until EXPRESSION | page open URL | page reload"
         ),
     }
 }

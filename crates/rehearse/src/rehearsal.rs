@@ -158,7 +158,12 @@ impl<'a> Rehearsal<'a> {
             self.shell.interrupt()?;
             for step in &after.steps {
                 if let Step::Block(block) = step {
-                    self.shell.type_block(&block.commands)?;
+                    // A check would end at once after `^C`.
+                    let commands = match &block.condition {
+                        Some(condition) => format!("if {condition}\nthen\n{}fi\n", block.commands),
+                        None => block.commands.clone(),
+                    };
+                    self.shell.type_block(&commands)?;
                     self.shell.wait_uninterrupted()?;
                 }
             }

@@ -75,7 +75,7 @@ pub(crate) fn init(program: &str, settings: &Settings) -> Result<Log> {
     let filter = filter(program, settings);
     registry
         .with(lines(settings.log_format, filter, writer))
-        .init();
+        .try_init()?;
     if exports && cfg!(not(feature = "otel")) {
         warn!(
             "{OTEL_ENDPOINT} is set, but this build sends no spans: build it with --build-arg FEATURES=chassis/otel"
@@ -275,7 +275,7 @@ mod tests {
             unit.in_scope(|| {
                 info_span!("queue").in_scope(|| {
                     info!(target: ACCESS, status = 200, bytes = None::<u64>, "a\n\"b");
-                })
+                });
             });
         });
         let mut line: Value = serde_json::from_str(&line).unwrap();

@@ -102,7 +102,6 @@ async fn a_port_for_metrics_alone_answers_everything_else_with_a_plain_error() {
     for (method, path, answer) in [
         ("GET", "/healthz", (200, "ok\n")),
         ("GET", "/", not_found),
-        ("GET", "/readyz", not_found),
         ("POST", "/metrics", (405, "method not allowed: GET\n")),
     ] {
         let (status, text) = ask(method, &format!("{url}{path}")).await;

@@ -44,7 +44,7 @@ pub(crate) fn stop_on_signal(settings: &Settings) -> io::Result<CancellationToke
         let shutdown = async {
             sleep(delay).await;
             first.cancel();
-            future::pending().await
+            future::pending::<()>().await;
         };
         select! {
             () = shutdown => {}

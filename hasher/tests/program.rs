@@ -7,7 +7,10 @@ const HASHER: &str = env!("CARGO_BIN_EXE_hasher");
 
 #[tokio::test]
 async fn version_and_help_print_what_it_is_and_its_variables() {
-    let variables = [("PORT", "[default: 80]"), ("DELAY", "[default: 100ms]")];
+    let variables = [
+        "[env: PORT=] [default: 80]",
+        "[env: DELAY=] [default: 100ms]",
+    ];
     check_version_and_help(HASHER, "SHA-256 over HTTP, concurrently\n", &variables).await;
 }
 

@@ -44,12 +44,12 @@ async fn healthcheck(port: u16, path: &str) -> (Option<i32>, String) {
 #[tokio::test]
 async fn version_and_help_print_what_it_is_and_its_variables() {
     let variables = [
-        ("PORT", "[default: 80]"),
-        ("DELAY", "[default: 100ms]"),
-        ("DEBUG", "[default: n]"),
-        ("RUST_LOG", ""),
-        ("LOG_FORMAT", "[default: text]"),
-        ("IGNORE_SIGTERM", "[default: n]"),
+        "[env: PORT=] [default: 80]",
+        "[env: DELAY=] [default: 100ms]",
+        "[env: DEBUG=] [default: n]",
+        "[env: RUST_LOG=]",
+        "[env: LOG_FORMAT=] [default: text]",
+        "[env: IGNORE_SIGTERM=] [default: n]",
     ];
     let about = "Random bytes over HTTP, one request at a time\n";
     check_version_and_help(RNG, about, &variables).await;

@@ -8,9 +8,9 @@ const WEBUI: &str = env!("CARGO_BIN_EXE_webui");
 #[tokio::test]
 async fn version_and_help_print_what_it_is_and_its_variables() {
     let variables = [
-        ("PORT", "[default: 80]"),
-        ("REDIS_URL", "[default: redis://redis]"),
-        ("FILES", "[default: files]"),
+        "[env: PORT=] [default: 80]",
+        "[env: REDIS_URL] [default: redis://redis]",
+        "[env: FILES=] [default: files]",
     ];
     let about = "The page, and the counters that it plots\n";
     check_version_and_help(WEBUI, about, &variables).await;

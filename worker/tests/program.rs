@@ -15,11 +15,11 @@ fn worker() -> Command {
 #[tokio::test]
 async fn version_and_help_print_what_it_is_and_its_variables() {
     let variables = [
-        ("RNG_URL", "[default: http://rng]"),
-        ("HASHER_URL", "[default: http://hasher]"),
-        ("REDIS_URL", "[default: redis://redis]"),
-        ("DELAY", "[default: 100ms]"),
-        ("METRICS_PORT", ""),
+        "[env: RNG_URL=] [default: http://rng]",
+        "[env: HASHER_URL=] [default: http://hasher]",
+        "[env: REDIS_URL] [default: redis://redis]",
+        "[env: DELAY=] [default: 100ms]",
+        "[env: METRICS_PORT=]",
     ];
     let about = "The loop: random bytes from rng, their digest from hasher, a count in redis\n";
     check_version_and_help(WORKER, about, &variables).await;

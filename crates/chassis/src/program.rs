@@ -61,10 +61,11 @@ fn command(own: Command) -> Command {
 /// Empty is unset, since Compose passes an unset `${X-}` as empty. Kubernetes sets `METRICS_PORT` in
 /// pods beside a Service that is called metrics.
 fn is_unset(arg: &Arg) -> bool {
-    let value = arg.get_env().and_then(env::var_os).unwrap_or_default();
-    let service_link =
-        arg.get_id() == "metrics_port" && value.to_string_lossy().starts_with("tcp://");
-    value.is_empty() || service_link
+    let value = arg.get_env().and_then(env::var_os);
+    value.is_some_and(|value| {
+        let service_link = value.to_string_lossy().starts_with("tcp://");
+        value.is_empty() || arg.get_id() == "metrics_port" && service_link
+    })
 }
 
 /// Not generic: compiled once for all services.

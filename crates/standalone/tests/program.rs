@@ -21,11 +21,11 @@ fn standalone() -> Command {
 #[tokio::test]
 async fn version_and_help_print_what_it_is_and_its_variables() {
     let variables = [
-        ("WORKERS", "[default: 1]"),
-        ("PORT", "[default: 8000]"),
-        ("REDIS_URL", ""),
-        ("DELAY", "[default: 100ms]"),
-        ("FILES", "[default: webui/files]"),
+        "[default: 1]",
+        "[default: 8000]",
+        "[env: REDIS_URL]",
+        "[env: DELAY=] [default: 100ms]",
+        "[env: FILES=] [default: webui/files]",
     ];
     let about = "The whole application in one process, without Docker\n";
     check_version_and_help(STANDALONE, about, &variables).await;

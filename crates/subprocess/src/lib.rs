@@ -31,7 +31,7 @@ pub fn command(program: &str) -> Command {
 
 /// Checks that `--version` prints the name of the program, and that `--help` begins with `about` and
 /// lists these variables with their defaults.
-pub async fn check_version_and_help(program: &str, about: &str, variables: &[(&str, &str)]) {
+pub async fn check_version_and_help(program: &str, about: &str, variables: &[&str]) {
     let (_, name) = program.rsplit_once('/').expect("a path");
     let version = output(command(program).arg("--version")).await;
     let version = String::from_utf8(version.stdout).expect("UTF-8");
@@ -39,14 +39,8 @@ pub async fn check_version_and_help(program: &str, about: &str, variables: &[(&s
     let help = output(command(program).arg("--help")).await;
     let help = String::from_utf8(help.stdout).expect("UTF-8");
     assert!(help.starts_with(about), "{help}");
-    for (name, default) in variables {
-        let mut lines = help
-            .lines()
-            .skip_while(|line| !line.ends_with(&format!("<{name}>")));
-        let description = lines
-            .nth(1)
-            .unwrap_or_else(|| panic!("no {name} in {help}"));
-        assert!(description.contains(default), "{name}: {description}");
+    for variable in variables {
+        assert!(help.contains(variable), "no {variable} in {help}");
     }
 }
 

@@ -172,7 +172,10 @@ fn containers_are_hardened_alike_and_pods_keep_to_the_standard_restricted() {
 fn the_network_policies_admit_the_arrows_of_the_diagram_and_no_others() {
     let services = of_kind("k8s", "Service");
     let port_of = |app: &str| json!([{"port": services[app]["spec"]["ports"][0]["port"]}]);
-    let dns = json!([{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]);
+    let dns = json!([
+        {"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"},
+        {"port": 5353, "protocol": "UDP"}, {"port": 5353, "protocol": "TCP"},
+    ]);
     let (mut ingress, mut egress) = (BTreeSet::new(), BTreeSet::new());
     for (name, policy) in &by_name(objects_of("k8s/policies/isolate-services.yaml")) {
         let spec = &policy["spec"];

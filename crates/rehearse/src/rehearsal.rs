@@ -86,7 +86,7 @@ impl<'a> Rehearsal<'a> {
             let failed = if row.holds { "" } else { "FAILED: " };
             let seen = row.seen.lines().last().unwrap_or("as expected");
             let seen = shorten(&format!("{failed}{seen}"));
-            let (seconds, expected) = (row.time.as_secs_f64(), shorten(&row.expected));
+            let (seconds, expected) = (row.time.as_secs_f64(), &row.expected);
             println!("{:8} {seconds:>7.1}  {seen:60}  {expected}", row.lab);
         }
         for lab in &self.not_rehearsed {
@@ -280,11 +280,9 @@ impl<'a> Rehearsal<'a> {
         let seen = seen.unwrap_or_else(|seen| seen);
         let word = if holds { "ok" } else { "FAILED" };
         let last = seen.lines().last().unwrap_or_default();
-        println!(
-            "  {word}: {last} ← {} ({:.0} s)",
-            one_line(expected),
-            start.elapsed().as_secs_f64()
-        );
+        let (last, expected) = (shorten(last), shorten(expected));
+        let seconds = start.elapsed().as_secs_f64();
+        println!("  {word}: {last} ← {expected} ({seconds:.0} s)");
         if !holds {
             println!("{}", indent(&seen));
         }
@@ -292,7 +290,7 @@ impl<'a> Rehearsal<'a> {
             lab: lab.to_owned(),
             time: start.elapsed(),
             seen,
-            expected: expected.to_owned(),
+            expected,
             holds,
         });
     }

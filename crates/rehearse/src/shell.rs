@@ -80,7 +80,8 @@ impl Shell {
         self.count += 1;
         let block = self.block();
         fs::create_dir(&block)?;
-        fs::write(block.join("typed"), commands)?;
+        // The last line succeeds: a failed command is reported once, without `.`.
+        fs::write(block.join("typed"), format!("{commands}:\n"))?;
         fs::write(block.join("printed"), "")?;
         let blocks = self.blocks.as_mut().context("no bash")?;
         writeln!(blocks, "{}", block.display())?;

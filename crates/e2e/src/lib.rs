@@ -33,7 +33,7 @@ pub use command::{Running, inspect, run, shell, try_run};
 pub use compose::{COMPOSE, Project, registry};
 pub use kubernetes::Namespace;
 pub use registry::Registry;
-pub use swarm::{Stack, VIRTUAL_IPS};
+pub use swarm::Stack;
 pub use webui::Webui;
 
 /// The services.

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    process::Command,
     sync::{LazyLock, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -12,7 +11,7 @@ use crate::{
     cleanup::Cleanup,
     command::lines,
     compose::{TAG, registry},
-    inspect, root, run, sh, shell, unique, until,
+    inspect, root, sh, unique, until,
 };
 
 /// A stack is up within that on a slow machine.
@@ -21,14 +20,14 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// A stack. Dropping it removes it, and the swarm if there was none and no other container runs.
 pub struct Stack {
     /// Its name, which the names of its services begin with.
-    pub name: String,
+    name: String,
     _cleanup: Cleanup,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Stack {
     /// The label of what belongs to a stack.
-    pub const LABEL: &str = "com.docker.stack.namespace";
+    const LABEL: &str = "com.docker.stack.namespace";
 
     /// Deploys the stack file of the repository with the images that all tests share, and with these
     /// variables, such as `RNG_MODE=replicated`.
@@ -70,54 +69,6 @@ impl Stack {
         }
     }
 
-    /// Services that a block of commands of a lab creates, on the network `dockercoins` and published
-    /// on port 8000, but for their names: each is that of the service in a stack, with the other as an
-    /// alias. Waits until all of their tasks run.
-    #[track_caller]
-    pub fn create(name: &str, commands: &str) -> Self {
-        let stack = Self::nothing(name);
-        let name = &stack.name;
-        let label = format!("--label {}={name}", Self::LABEL);
-        let (mode, port) = if *VIRTUAL_IPS {
-            ("vip", "target=80")
-        } else {
-            ("dnsrr", "target=80,mode=host")
-        };
-        let network = format!("network create {label} --driver overlay {name}");
-        let mut commands = commands
-            .replace("network create --driver overlay dockercoins", &network)
-            .replace(
-                "--publish-add 8000:80 ",
-                &format!("--publish-add {port} {name}_"),
-            )
-            .replace(
-                "docker service update",
-                "docker service update --no-resolve-image",
-            );
-        for service in SERVICES {
-            let create = format!("docker service create --network dockercoins --name {service}");
-            let on = format!("--network name={name},alias={service} --name {name}_{service}");
-            let options = format!("{label} --no-resolve-image --endpoint-mode {mode}");
-            let replaced =
-                commands.replace(&create, &format!("docker service create {options} {on}"));
-            assert_ne!(replaced, commands, "no {service} in {commands}");
-            commands = replaced;
-        }
-        run(stack.lab(&commands));
-        until(START_TIMEOUT, || stack.is_up());
-        stack
-    }
-
-    /// A block of commands of a lab: the stack `dockercoins` is this one, `$REGISTRY` and `$TAG` are
-    /// those of the images.
-    pub fn lab(&self, block: &str) -> Command {
-        let name = format!("{}_", self.name);
-        let block = block.replace("dockercoins_", &name);
-        let mut command = shell(format!("set -e\n{block}"));
-        command.env("REGISTRY", registry()).env("TAG", TAG);
-        command
-    }
-
     /// Whether all tasks of all services run, and are healthy.
     fn is_up(&self) -> bool {
         let filter = format!("--filter label={}={}", Self::LABEL, self.name);
@@ -138,19 +89,9 @@ impl Stack {
         sh!("{update} {arguments} {}", self.service(service));
     }
 
-    /// Scales a service and waits until as many tasks run.
-    #[track_caller]
-    pub fn scale(&self, service: &str, replicas: usize) {
-        let name = self.service(service);
-        sh!("docker service scale --detach {name}={replicas}");
-        until(START_TIMEOUT, || {
-            self.is_up() && self.containers(service).len() == replicas
-        });
-    }
-
     /// What a template says of a service.
     #[track_caller]
-    pub fn inspect(&self, service: &str, template: &str) -> String {
+    fn inspect(&self, service: &str, template: &str) -> String {
         let inspect = format!("docker service inspect --format '{template}'");
         sh!("{inspect} {}", self.service(service))
     }
@@ -220,7 +161,7 @@ fn join_swarm(commands: &str) -> Cleanup {
 
 /// Whether a service answers at its virtual IP, asked of a small one: the kernel may have no IPVS.
 /// If not, the names of a stack lead to its tasks, and the port is published by the host.
-pub static VIRTUAL_IPS: LazyLock<bool> = LazyLock::new(|| {
+static VIRTUAL_IPS: LazyLock<bool> = LazyLock::new(|| {
     let name = unique("ipvs");
     let network = format!("docker network ls -q --filter name=^{name}$");
     let remove = format!("docker service rm {name}; remove '{network}' 'docker network rm'");

@@ -14,7 +14,6 @@
 mod compose;
 mod kubernetes;
 mod page;
-mod swarm;
 
 use std::{fmt::Debug, sync::LazyLock, thread, time::Duration};
 

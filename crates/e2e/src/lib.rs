@@ -14,7 +14,6 @@ mod cleanup;
 mod command;
 mod compose;
 mod kubernetes;
-pub mod lab;
 pub mod log;
 mod registry;
 mod swarm;

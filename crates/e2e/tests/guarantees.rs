@@ -53,7 +53,7 @@ fn the_append_only_file_is_enabled_without_losing_the_counter() {
 // Fails with SHUTDOWN_DELAY=0.
 #[test]
 #[ignore = "needs a Kubernetes cluster, and builds the images"]
-fn a_rolling_update_on_kubernetes_refuses_no_request() {
+fn on_kubernetes_a_rolling_update_refuses_no_request() {
     let namespace = Namespace::new("rolling");
     namespace.apply();
     namespace.scale(WORKERS);

@@ -109,7 +109,7 @@ fn queries() -> Vec<String> {
 // Fails when a query of the dashboard is another.
 #[test]
 fn each_query_of_the_dashboard_is_in_a_lab() {
-    let labs = fs::read_to_string(root().join("docs/observability.md")).unwrap();
+    let labs = fs::read_to_string(root().join("docs/labs/observability.md")).unwrap();
     for query in queries() {
         // Those of the three percentiles differ in a number.
         let query = query.replace("0.95, ", "0.5, ").replace("0.99, ", "0.5, ");

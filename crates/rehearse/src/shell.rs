@@ -15,13 +15,16 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::is_interrupted;
 
-/// Reads names of directories, and runs the file `typed` in each. The trap keeps `^C` for the commands.
+/// Reads names of directories, and runs the file `typed` in each. `^C` ends the commands, also a loop, but
+/// not this shell.
 const DRIVER: &str = r#"
 trap : INT
 while :; do
     read -r block || { [ $? -gt 128 ] && continue; break; }
     trap 'printf "%s\n" "$BASH_COMMAND" >>"$block/failed"' ERR
+    trap 'return 130' INT
     . "$block/typed" </dev/null >"$block/printed" 2>&1
+    trap : INT
     trap - ERR
     { declare -p; printf 'cd %q\n' "$PWD"; } >"$block/variables"
     : >"$block/ended"

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{cleanup::Cleanup, retry, root, until};
+use crate::{cleanup::Cleanup, retry, root};
 
 /// A line for a shell at the root of the repository.
 pub fn shell(line: impl AsRef<OsStr>) -> Command {
@@ -57,7 +57,7 @@ pub(crate) fn lines(command: impl AsRef<OsStr>) -> Vec<String> {
 
 /// A command in the foreground, such as `docker-compose up`. Dropping it kills it.
 pub struct Running {
-    process: Child,
+    _process: Child,
     output: File,
     _cleanup: Cleanup,
 }
@@ -76,7 +76,7 @@ impl Running {
             .unwrap();
         Self {
             _cleanup: Cleanup::new(&format!("kill -KILL -{}", process.id())),
-            process,
+            _process: process,
             output,
         }
     }
@@ -102,13 +102,5 @@ impl Running {
             let printed = self.printed();
             condition(&printed).then_some(()).ok_or(printed)
         })
-    }
-
-    /// Sends INT, as `^C` does, but not to its children: Compose gets it from `docker`, and takes a
-    /// second one for a wish to kill. Waits for the exit, and returns how long that took.
-    #[track_caller]
-    pub fn interrupt(mut self, timeout: Duration) -> Duration {
-        sh!("kill -INT {}", self.process.id());
-        until(timeout, || self.process.try_wait().unwrap().is_some())
     }
 }

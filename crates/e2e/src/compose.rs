@@ -159,21 +159,6 @@ impl Project {
         url
     }
 
-    /// Gives an image of its own to a service that a test builds: the others belong to all tests.
-    #[track_caller]
-    pub fn own_image(&self, service: &str) {
-        let own = format!("{REGISTRY}/{}/{service}:{TAG}", self.name);
-        self.edit(&self.image(service), &own);
-    }
-
-    /// Builds a service from the directory, starts it, and waits as `scale` does.
-    #[track_caller]
-    pub fn rebuild(&self, service: &str) {
-        self.own_image(service);
-        self.compose(&format!("up -d --build {service}"));
-        self.until_all_work();
-    }
-
     /// The published port of a service, as a URL without a slash at the end.
     #[track_caller]
     pub fn url(&self, service: &str) -> String {

@@ -25,21 +25,10 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// A namespace under the Pod Security Standard `restricted`.
+    /// A namespace under the Pod Security Standard `restricted`, with the images of the repository
+    /// ready for its cluster.
     #[track_caller]
     pub fn new(name: &str) -> Self {
-        let namespace = Self::unrestricted(name);
-        let label = "pod-security.kubernetes.io/enforce=restricted";
-        namespace.sh(&format!(
-            "kubectl label namespace {} {label}",
-            namespace.name
-        ));
-        namespace
-    }
-
-    /// A namespace that admits all pods, with the images of the repository ready for its cluster.
-    #[track_caller]
-    pub fn unrestricted(name: &str) -> Self {
         /// Once for all namespaces of the process.
         static LOADED: LazyLock<()> = LazyLock::new(|| {
             for service in BUILT {
@@ -61,7 +50,8 @@ impl Namespace {
             "umask 077 && kubectl config view --raw --flatten --minify >{kubeconfig} &&
              export KUBECONFIG={kubeconfig} &&
              kubectl config set-context --current --namespace={name} &&
-             kubectl create namespace {name}"
+             kubectl create namespace {name} &&
+             kubectl label namespace {name} pod-security.kubernetes.io/enforce=restricted"
         );
         let proxy = Running::start(shell("exec kubectl proxy --port=0"));
         proxy.until(Duration::from_secs(10), |printed| printed.ends_with('\n'));
@@ -76,7 +66,7 @@ impl Namespace {
 
     /// A line for a shell at the root of the copy. `kubectl` acts on this namespace, `$REGISTRY` and
     /// `$TAG` are those of the images.
-    pub fn command(&self, line: &str) -> Command {
+    fn command(&self, line: &str) -> Command {
         let mut shell = shell(format!("set -e\n{line}"));
         shell.current_dir(&self.directory);
         shell.env("KUBECONFIG", &self.kubeconfig);
@@ -90,8 +80,7 @@ impl Namespace {
         run(self.command(line))
     }
 
-    /// Applies the manifests with the images of the test, by the command that the documents have for
-    /// another registry and tag, and waits until all is up.
+    /// Applies the manifests with the images of the test, and waits until all is up.
     #[track_caller]
     pub fn apply(&self) {
         self.apply_images(registry(), TAG);
@@ -100,10 +89,8 @@ impl Namespace {
     /// The same with the images of a release.
     #[track_caller]
     pub fn apply_images(&self, registry: &str, tag: &str) {
-        let documented = "grep -hrs '^sed .*[$]REGISTRY.*kubectl apply' README.md docs";
-        let eval = "[ \"$command\" ] && eval \"$command\"";
-        let images = format!("export REGISTRY={registry} TAG={tag}");
-        self.sh(&format!("{images}; command=$({documented}); {eval}"));
+        let images = format!("s|127.0.0.1:5000|{registry}|; s|v0.1|{tag}|");
+        self.sh(&format!("sed '{images}' k8s/*.yaml | kubectl apply -f -"));
         self.sh("kubectl wait --for=condition=Available --timeout=2m deployment --all");
     }
 
@@ -120,16 +107,6 @@ impl Namespace {
         let scale = "kubectl scale deployment worker --replicas";
         self.sh(&format!("{scale}={workers}"));
         self.until_rolled_out("worker");
-    }
-
-    /// Makes a variant of worker's image by an instruction, such as `ENV DELAY=2s`.
-    #[track_caller]
-    pub fn derive_worker(&self, tag: &str, instruction: &str) {
-        self.sh(&format!(
-            "printf 'FROM %s\n{instruction}\n' $REGISTRY/worker:$TAG |
-             docker build --quiet --tag $REGISTRY/worker:{tag} -"
-        ));
-        load(&format!("{}/worker:{tag}", registry()));
     }
 
     /// Objects of a kind, such as `services` or `pods -l app=rng`.

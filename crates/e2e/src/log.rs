@@ -12,13 +12,9 @@ pub const UNIT: &str = "Doing one unit of work";
 pub const NO_COIN: &str = "No coin found";
 /// Of worker when a unit has a coin.
 pub const COIN: &str = "Coin found";
-/// Of worker after a failure, before and after the seconds until it tries again.
-pub const RETRY: [&str; 2] = ["Waiting ", "s and restarting."];
+/// Of worker after a failure, before the seconds until it tries again.
+pub const RETRY: &str = "Waiting ";
 /// Of worker when it stops and cannot reach redis, after the number of units.
 pub const LOST: &str = " units of work are lost";
-/// Of a service that gets TERM, before what it does about it.
-pub const TERM: &str = "TERM: ";
-/// What it does about it.
-pub const SHUTDOWN: &str = "received, shutting down";
-/// Of a service that gets TERM, with `IGNORE_SIGTERM=y`.
-pub const IGNORED: &str = "TERM: ignored";
+/// Of a service that gets SIGTERM.
+pub const TERM: &str = "SIGTERM ";

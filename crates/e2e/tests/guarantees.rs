@@ -59,7 +59,7 @@ fn on_kubernetes_a_rolling_update_refuses_no_request() {
     namespace.scale(WORKERS);
     namespace.webui().until_hashes(SOON, 100);
     let logs = || namespace.sh("kubectl logs --selector app=worker --tail -1");
-    let failures = || logs().matches(log::RETRY[0]).count();
+    let failures = || logs().matches(log::RETRY).count();
     let before = failures();
     let errors = ["webui", "hasher"].map(|service| {
         let (requests, errors) = load(&url(&namespace, service), || {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use axum::{Router, body::Bytes, routing::post};
-use e2e::{Project, inspect, sh, until};
+use e2e::{Project, inspect, until};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     common::v1::any_value::Value,
@@ -177,7 +177,9 @@ fn a_unit_is_one_trace_through_three_services_which_shows_the_queue() {
     project.compose("stop rng hasher webui");
     let spans = collector.take();
 
-    let units = spans["worker"].iter().filter(|span| span.name == "unit of work");
+    let units = spans["worker"]
+        .iter()
+        .filter(|span| span.name == "unit of work");
     let units = units.inspect(|unit| assert!(unit.parent_span_id.is_empty(), "{unit:?}"));
     let units: Vec<_> = units.filter_map(|unit| Unit::below(unit, &spans)).collect();
     // A stop may cancel a unit after hasher has answered.
@@ -195,11 +197,23 @@ fn a_unit_is_one_trace_through_three_services_which_shows_the_queue() {
     let some = &units[units.len() / 2..];
     let median_of = |span: fn(&Unit) -> f64| median(some, span);
     let medians = [
-        ("unit of work", median_of(|unit| seconds(unit.whole)), 0.95..1.1),
-        ("simulate work", median_of(|unit| seconds(unit.work)), 0.1..0.11),
+        (
+            "unit of work",
+            median_of(|unit| seconds(unit.whole)),
+            0.95..1.1,
+        ),
+        (
+            "simulate work",
+            median_of(|unit| seconds(unit.work)),
+            0.1..0.11,
+        ),
         ("GET /32", median_of(|unit| seconds(unit.to_rng)), 0.75..0.9),
         ("GET /{n}", median_of(|unit| seconds(unit.rng)), 0.75..0.9),
-        ("wait in queue", median_of(|unit| seconds(unit.queue)), 0.65..0.8),
+        (
+            "wait in queue",
+            median_of(|unit| seconds(unit.queue)),
+            0.65..0.8,
+        ),
         (
             "work at rng",
             median_of(|unit| seconds(unit.rng_work)),

@@ -137,29 +137,19 @@ impl Collector for Process {
         let dropped = u64::try_from(log::dropped_lines()).unwrap_or(u64::MAX);
         let help = "Lines of the log that were dropped.";
         write("log_lines_dropped", help, &ConstCounter::new(dropped))?;
-        let process = metrics_process::collector::collect();
-        if let Some(seconds) = process.cpu_seconds_total {
+        #[cfg(target_os = "linux")]
+        if let Ok((cpu_seconds, memory, files, start)) = process() {
             let help = "User and system CPU time.";
-            write("process_cpu_seconds", help, &ConstCounter::new(seconds))?;
-        }
-        for (name, help, value) in [
-            (
-                "process_resident_memory_bytes",
-                "Resident memory.",
-                process.resident_memory_bytes,
-            ),
-            (
-                "process_open_fds",
-                "Open file descriptors.",
-                process.open_fds,
-            ),
-            (
-                "process_start_time_seconds",
-                "Start of the process in Unix time.",
-                process.start_time_seconds,
-            ),
-        ] {
-            if let Some(value) = value {
+            write("process_cpu_seconds", help, &ConstCounter::new(cpu_seconds))?;
+            for (name, help, value) in [
+                ("process_resident_memory_bytes", "Resident memory.", memory),
+                ("process_open_fds", "Open file descriptors.", files),
+                (
+                    "process_start_time_seconds",
+                    "Start of the process in Unix time.",
+                    start,
+                ),
+            ] {
                 write(name, help, &ConstGauge::new(value))?;
             }
         }
@@ -174,4 +164,18 @@ fn exposition(registry: &Registry) -> Response {
         // Writing to a string does not fail.
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
+}
+
+/// CPU time in seconds, resident memory in bytes, open file descriptors, start in Unix time.
+#[cfg(target_os = "linux")]
+fn process() -> procfs::ProcResult<(f64, u64, u64, u64)> {
+    use procfs::{WithCurrentSystemInfo, process::Process};
+
+    let process = Process::myself()?;
+    let stat = process.stat()?;
+    let ticks = procfs::ticks_per_second();
+    let cpu_time = std::time::Duration::from_millis((stat.utime + stat.stime) * 1000 / ticks);
+    let files = u64::try_from(process.fd_count()?).unwrap_or(u64::MAX);
+    let start = procfs::boot_time_secs()? + stat.starttime / ticks;
+    Ok((cpu_time.as_secs_f64(), stat.rss_bytes().get(), files, start))
 }

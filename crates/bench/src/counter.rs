@@ -34,20 +34,22 @@ pub(crate) fn from_redis(address: IpAddr) -> Result<impl Iterator<Item = Update>
         .filter_map(|line| reported(&line)))
 }
 
-/// Parses `+1795425502.123456 [0 172.19.0.5:50412] "INCRBY" "hashes" "4"`.
+/// Parses the baseline's `+1795425502.123456 [0 172.19.0.5:50412] "INCRBY" "hashes" "4"`, and the script
+/// of worker: `"EVAL" "..." "2" "hashes" "worker:..." "4" "7" "86400"`.
 fn reported(line: &str) -> Option<Update> {
     let mut words = line.strip_prefix('+')?.split_whitespace();
     let time = words.next()?.parse().ok()?;
     let (worker, _) = words.nth(1)?.rsplit_once(':')?;
     let command: Vec<&str> = words.map(|word| word.trim_matches('"')).collect();
-    match command[..] {
-        [incrby, "hashes", units] if incrby.eq_ignore_ascii_case("incrby") => Some(Update {
-            time,
-            worker: worker.to_owned(),
-            units: units.parse().ok()?,
-        }),
-        _ => None,
-    }
+    let units = match command[..] {
+        ["INCRBY", "hashes", units] | ["EVAL", .., "hashes", _, units, _, _] => units,
+        _ => return None,
+    };
+    Some(Update {
+        time,
+        worker: worker.to_owned(),
+        units: units.parse().ok()?,
+    })
 }
 
 /// From the log of one worker: `4 units of work done, updating hash counter`.
@@ -114,7 +116,7 @@ mod tests {
 
     #[test]
     fn an_update_is_read_from_a_line_of_redis() {
-        let line = r#"+1795425502.25 [0 172.19.0.5:50412] "INCRBY" "hashes" "4""#;
+        let line = r#"+1795425502.25 [0 172.19.0.5:50412] "EVAL" "if 1 then" "2" "hashes" "worker:0f" "4" "7" "86400""#;
         assert_eq!(
             reported(line),
             Some(update(1_795_425_502.25, "172.19.0.5", 4))

@@ -41,9 +41,8 @@ fn reported(line: &str) -> Option<Update> {
     let time = words.next()?.parse().ok()?;
     let (worker, _) = words.nth(1)?.rsplit_once(':')?;
     let command: Vec<&str> = words.map(|word| word.trim_matches('"')).collect();
-    let units = match command[..] {
-        ["INCRBY", "hashes", units] | ["EVAL", .., "hashes", _, units, _, _] => units,
-        _ => return None,
+    let (["INCRBY", "hashes", units] | ["EVAL", .., "hashes", _, units, _, _]) = command[..] else {
+        return None;
     };
     Some(Update {
         time,

@@ -43,7 +43,7 @@ pub(crate) enum LogFormat {
 ///
 /// # Errors
 ///
-/// When it is none.
+/// When it is no number from 1 to 65535.
 pub fn port(value: &str) -> Result<u16, &'static str> {
     let port = value.parse().ok().filter(|&port| port != 0);
     port.ok_or("it must be a port number from 1 to 65535")

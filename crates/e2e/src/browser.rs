@@ -365,7 +365,7 @@ impl Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        // That of WebDriver waits for the runtime, which it blocks.
+        // WebDriver's own `Drop` waits for the runtime, which it blocks.
         let session = format!("{}/session/{}", self.server.url, self.driver.session_id());
         let _ = ureq::delete(session).call();
         let _ = self.driver.clone().leak();

@@ -222,7 +222,7 @@ fn escape(line: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{Arc, Mutex, PoisonError};
 
     use clap::Parser;
     use serde_json::Value;
@@ -236,8 +236,14 @@ mod tests {
         settings: Settings,
     }
 
+    /// Whether a span is recorded depends on all subscribers of the process.
+    static ONE_SUBSCRIBER: Mutex<()> = Mutex::new(());
+
     /// The log of `act` with these arguments.
     fn logged(arguments: &[&str], act: impl FnOnce()) -> String {
+        let _one = ONE_SUBSCRIBER
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let program = Program::parse_from([&["test"], arguments].concat());
         let (reader, sink) = io::pipe().unwrap();
         let filter = filter(module_path!(), &program.settings);

@@ -8,7 +8,6 @@ use clap::{
     builder::{StringValueParser, TypedValueParser},
     error::ErrorKind,
 };
-use futures_util::future::{BoxFuture, FutureExt};
 use redis::{
     AsyncConnectionConfig, Client, FromRedisValue, Pipeline, RedisResult,
     aio::MultiplexedConnection,
@@ -85,23 +84,18 @@ impl Redis {
         Ok(replies)
     }
 
-    /// Boxed: see [`crate::serve()`].
-    fn connect(&self) -> BoxFuture<'_, RedisResult<MultiplexedConnection>> {
-        let connect = async {
-            let mut shared = self.connection.lock().await;
-            if let Some(connection) = &*shared {
-                return Ok(connection.clone());
-            }
-            let config = AsyncConnectionConfig::new()
-                .set_connection_timeout(Some(CONNECT_TIMEOUT))
-                .set_response_timeout(Some(RESPONSE_TIMEOUT));
-            let client = &self.client;
-            let connection = client
-                .get_multiplexed_async_connection_with_config(&config)
-                .await?;
-            Ok(shared.insert(connection).clone())
-        };
-        connect.boxed()
+    async fn connect(&self) -> RedisResult<MultiplexedConnection> {
+        let mut shared = self.connection.lock().await;
+        if let Some(connection) = &*shared {
+            return Ok(connection.clone());
+        }
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT));
+        let connection = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config);
+        Ok(shared.insert(connection.await?).clone())
     }
 }
 

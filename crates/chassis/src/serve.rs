@@ -16,7 +16,6 @@ use axum::{
     http::StatusCode,
     middleware::from_fn_with_state,
 };
-use futures_util::future::{BoxFuture, FutureExt};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
@@ -73,33 +72,23 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 /// Serves `router` with an access log, `/healthz` and `/metrics` on `listener` until `stop` is
 /// cancelled. Then drains the accept backlog, closes the listener, waits up to 500 ms for in-flight
 /// requests, and returns.
-///
-/// Boxed, since the body of an `async fn` is compiled again in each program that awaits it.
-pub fn serve(
+pub async fn serve(
     listener: TcpListener,
     router: Router,
     mut metrics: Metrics,
     stop: CancellationToken,
-) -> BoxFuture<'static, ()> {
+) {
     let requests = Requests::register(&mut metrics);
     let router = router.layer(from_fn_with_state(requests, observe));
     let router = router.merge(metrics.into_router());
-    let serve = async move {
-        if let Ok(address) = listener.local_addr() {
-            info!("Listening on {address}");
-        }
-        serve_at_most(max_connections(), listener, router, stop).await;
-    };
-    serve.boxed()
+    if let Ok(address) = listener.local_addr() {
+        info!("Listening on {address}");
+    }
+    serve_at_most(max_connections(), listener, router, stop).await;
 }
 
-/// Serves only `/healthz` and `/metrics`, for a program that serves nothing else. Boxed like
-/// [`serve`].
-pub fn serve_metrics(
-    listener: TcpListener,
-    metrics: Metrics,
-    stop: CancellationToken,
-) -> BoxFuture<'static, ()> {
+/// Serves only `/healthz` and `/metrics`, for a program that serves nothing else.
+pub async fn serve_metrics(listener: TcpListener, metrics: Metrics, stop: CancellationToken) {
     let not_allowed = (StatusCode::METHOD_NOT_ALLOWED, "method not allowed: GET\n");
     let not_found = (
         StatusCode::NOT_FOUND,
@@ -108,7 +97,7 @@ pub fn serve_metrics(
     let router = metrics.into_router();
     let router = router.method_not_allowed_fallback(async move || not_allowed);
     let router = router.fallback(async move || not_found);
-    serve_at_most(max_connections(), listener, router, stop).boxed()
+    serve_at_most(max_connections(), listener, router, stop).await;
 }
 
 /// Fewer than [`MAX_CONNECTIONS`] where the operating system grants fewer file descriptors.

@@ -22,8 +22,8 @@ pub(crate) fn is_shutting_down() -> bool {
 const INTERRUPTED: i32 = 130;
 
 /// Installs handlers for SIGTERM and SIGINT: the first signal cancels the returned token, after the
-/// delay of the shutdown, and the second exits at once. The original ignores SIGTERM in three of its four services, and labs show what that
-/// costs.
+/// shutdown delay, and the second exits at once. The original ignores SIGTERM in three of its four
+/// services, and labs show the cost.
 ///
 /// # Errors
 ///

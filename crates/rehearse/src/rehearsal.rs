@@ -83,8 +83,12 @@ impl<'a> Rehearsal<'a> {
         self.clean_up();
         println!("\n{:8} {:>7}  {:60}  expected", "lab", "seconds", "seen");
         for row in &self.rows {
-            let failed = if row.holds { "" } else { "FAILED: " };
-            let seen = row.seen.lines().last().unwrap_or("as expected");
+            let (failed, silent) = if row.holds {
+                ("", "as expected")
+            } else {
+                ("FAILED: ", "nothing was printed")
+            };
+            let seen = row.seen.lines().last().unwrap_or(silent);
             let seen = shorten(&format!("{failed}{seen}"));
             let (seconds, expected) = (row.time.as_secs_f64(), &row.expected);
             println!("{:8} {seconds:>7.1}  {seen:60}  {expected}", row.lab);

@@ -21,6 +21,9 @@ pub use tokio::process::Command;
 /// Fails a test whose subprocess hangs.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Fails a test whose subprocess is slow to exit: the engine kills a container after ten seconds.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// `program` without the environment of the test.
 #[must_use]
 pub fn command(program: &str) -> Command {
@@ -124,7 +127,7 @@ impl Subprocess {
 
     /// The exit code, `None` after a signal that the program does not handle.
     pub async fn exit_code(&mut self) -> Option<i32> {
-        let status = timeout(TIMEOUT, self.child.wait()).await;
+        let status = timeout(EXIT_TIMEOUT, self.child.wait()).await;
         status.expect("it does not exit").expect("a status").code()
     }
 }

@@ -13,6 +13,7 @@ use subprocess::{Command, check_version_and_help, code_and_stderr, command, serv
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
+    task::JoinSet,
     time::{sleep, timeout},
 };
 
@@ -174,11 +175,8 @@ async fn a_reader_of_the_log_that_stops_reading_stops_nothing() {
     for _ in 0..6000 {
         assert!(get("/1").await.contains("200 OK"));
     }
-    let metrics = get("/metrics").await;
-    let dropped = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix("log_lines_dropped_total "));
-    assert!(dropped.unwrap().parse::<u32>().unwrap() > 0, "{metrics}");
+    let dropped = metric(port, "log_lines_dropped_total").await;
+    assert!(dropped > 0);
 
     // Once the log is read again, it says how much of it is missing.
     let warning = loop {
@@ -187,7 +185,7 @@ async fn a_reader_of_the_log_that_stops_reading_stops_nothing() {
             break line;
         }
     };
-    let missing = format!("WARN {} lines of the log were dropped: ", dropped.unwrap());
+    let missing = format!("WARN {dropped} lines of the log were dropped: ");
     assert!(warning.starts_with(&missing), "{warning}");
 
     for _ in 0..1500 {
@@ -266,4 +264,79 @@ async fn a_second_signal_ends_it_at_once_with_exit_code_130() {
     assert_eq!(rng.line().await, "INFO SIGTERM received, shutting down");
     rng.signal("TERM").await;
     assert_eq!(rng.exit_code().await, Some(130));
+}
+
+#[tokio::test]
+async fn after_term_it_serves_but_is_not_ready_until_the_shutdown_delay_is_over() {
+    let (mut rng, port) = serve(rng().env("SHUTDOWN_DELAY", "1s")).await;
+    let get =
+        async |path: &str| read(send(port, &format!("GET {path} HTTP/1.0\r\n\r\n")).await).await;
+    assert!(get("/readyz").await.contains(" 200 "));
+    rng.signal("TERM").await;
+    let start = Instant::now();
+    assert_eq!(rng.line().await, "INFO SIGTERM received, shutting down");
+    assert!(get("/readyz").await.contains(" 503 "));
+    assert!(get("/1").await.contains(" 200 "));
+    assert_eq!(rng.exit_code().await, Some(0));
+    let time = start.elapsed();
+    assert!((1.0..2.0).contains(&time.as_secs_f64()), "{time:?}");
+}
+
+// Fails with 4,000 connections, and with 400 where there are 200 descriptors.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn idle_connections_take_at_most_400_descriptors_and_starve_no_client() {
+    for (files, limit) in [(200, 200), (4000, 450)] {
+        let mut command = command("sh");
+        command.args(["-c", &format!("ulimit -n {files} && exec {RNG}")]);
+        let (_rng, port) = serve(command.env("DELAY", "0")).await;
+        let mut idle = JoinSet::new();
+        for n in 0..limit + 50 {
+            let mut client = send(port, "").await;
+            idle.spawn(async move {
+                loop {
+                    // Ends when rng evicts it, with an error if it is reset.
+                    let _ = client.read(&mut [0]).await;
+                    sleep(Duration::from_millis(n)).await;
+                    client = send(port, "").await;
+                }
+            });
+        }
+        // More for a moment, until the runtime has closed the evicted ones.
+        let mut open_files = u64::MAX;
+        for _ in 0..10 {
+            sleep(Duration::from_millis(100)).await;
+            let start = Instant::now();
+            open_files = open_files.min(metric(port, "process_open_fds").await);
+            let time = start.elapsed();
+            assert!(time < Duration::from_secs(1), "{files}: {time:?}");
+        }
+        assert!(open_files < limit, "{files}: {open_files} open files");
+    }
+}
+
+// Fails without `TCP_USER_TIMEOUT`.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn clients_that_do_not_read_take_little_memory_and_are_disconnected() {
+    let (mut rng, port) = serve(rng().env("DELAY", "0")).await;
+    let mut clients = Vec::new();
+    for _ in 0..390 {
+        clients.push(send(port, "GET /1048576 HTTP/1.0\r\n\r\n").await);
+        assert!(rng.line().await.contains(" 200 1048576 "));
+    }
+    let memory = metric(port, "process_resident_memory_bytes").await >> 20;
+    assert!(memory < 32, "{memory} MiB");
+    assert!(metric(port, "process_open_fds").await > 390);
+    sleep(Duration::from_secs(12)).await;
+    assert!(metric(port, "process_open_fds").await < 50);
+}
+
+/// A metric of the process.
+async fn metric(port: u16, name: &str) -> u64 {
+    let metrics = read(send(port, "GET /metrics HTTP/1.0\r\n\r\n").await).await;
+    let values = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    values.unwrap().parse().unwrap()
 }

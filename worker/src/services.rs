@@ -176,8 +176,35 @@ mod tests {
     use clap::Parser;
     use memory_redis::testing::TestRedis;
     use redis::AsyncCommands;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        join,
+        net::TcpListener,
+        time::{Instant, timeout},
+    };
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_falls_silent_is_a_failure_after_a_minute() {
+        let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", peer.local_addr().unwrap());
+        let config = Config::parse_from(["worker", "--rng-url", &url]);
+        let services = RemoteServices::new(config).unwrap();
+        for sent in ["", "HTTP/1.1 200 OK\r\ncontent-length: 32\r\n\r\nabc"] {
+            let start = Instant::now();
+            let answer = async {
+                let (mut stream, _) = peer.accept().await.unwrap();
+                let _request = stream.read(&mut [0; 1024]).await.unwrap();
+                stream.write_all(sent.as_bytes()).await.unwrap();
+                stream
+            };
+            let bytes = timeout(2 * RESPONSE_TIMEOUT, services.get_random_bytes());
+            let (bytes, _open) = join!(bytes, answer);
+            let error = bytes.expect("it waits forever").unwrap_err();
+            assert_eq!(start.elapsed().as_secs(), 60, "{sent}: {error:#}");
+        }
+    }
 
     #[tokio::test]
     async fn an_update_counts_once_and_after_an_error_again() {

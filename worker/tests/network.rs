@@ -128,7 +128,7 @@ fn coin() -> Response {
 /// What happens to the second update of the counter on its way to redis.
 #[derive(Clone, Copy)]
 enum Fault {
-    /// Redis executes it, but the reply is lost.
+    /// Redis executes it, but the reply is lost, and the connection stays open.
     ReplyLost,
     /// The connection breaks, and redis receives it after the retry of the worker.
     Delayed,
@@ -171,12 +171,12 @@ async fn forward(
                 let is_update = commands.windows(4).any(|word| word == b"EVAL");
                 if is_update && updates.fetch_add(1, Ordering::SeqCst) == 1 {
                     if let Fault::Delayed = fault {
-                        drop(worker);
+                        worker.shutdown().await.unwrap();
                         third_executed.notified().await;
                     }
                     redis.write_all(commands).await.unwrap();
                     assert_ne!(redis.read(&mut replies).await.unwrap(), 0);
-                    return;
+                    continue;
                 }
                 redis.write_all(commands).await.unwrap();
             }
@@ -445,4 +445,31 @@ async fn the_log_is_the_workshops_and_term_flushes_the_counter() {
     let hashes = hashes(&mut connect(redis.url()).await).await;
     assert_eq!(hashes, hasher.requests().len());
     assert!(rng.requests().len() > hashes);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn without_redis_term_logs_the_number_of_lost_units() {
+    use memory_redis::MemoryRedis;
+    use subprocess::{Subprocess, command};
+
+    let (rng, hasher) = (Stub::start(&[bytes]).await, Stub::start(&[digest]).await);
+    let redis = MemoryRedis::start().await.unwrap();
+    let mut worker = Subprocess::spawn(command(env!("CARGO_BIN_EXE_worker")).envs([
+        ("RNG_URL", rng.url.as_str()),
+        ("HASHER_URL", hasher.url.as_str()),
+        ("REDIS_URL", &redis.url()),
+        ("DELAY", "20ms"),
+    ]));
+    // Fewer than in a second: none is in the counter yet.
+    hasher.wait_for_requests(3).await;
+    drop(redis);
+    worker.signal("TERM").await;
+    let mut last = String::new();
+    while let Some(line) = worker.next_line().await {
+        last = line;
+    }
+    let units = hasher.requests().len();
+    let lost = format!("ERROR {units} units of work are lost: ");
+    assert!(last.starts_with(&lost), "{last}");
 }

@@ -29,16 +29,19 @@ enum Then {
     SendAByteASecond,
 }
 
-const ATTACKS: [Attack; 6] = [
+const ATTACKS: [Attack; 7] = [
     ("", 1, Then::Stay),
     ("GET /", 1, Then::SendAByteASecond),
     (POST, 1, Then::SendAByteASecond),
     (POST, 1, Then::Disconnect),
+    // A header, and 100 KiB of a body.
+    (UPLOAD, 2000, Then::SendAByteASecond),
     (GET, 20, Then::Disconnect),
     (GET, 100, Then::Stay),
 ];
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+const UPLOAD: &str = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 67108864\r\n\r\n";
 const POST: &str = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nxxx";
 
 #[tokio::test]

@@ -153,10 +153,15 @@ async fn send<const N: usize>(mut request: RequestBuilder) -> Result<[u8; N]> {
     })
 }
 
-/// The URL and the innermost cause: the errors between them say the same again.
+/// The server and the innermost cause: the errors between them say the same again. A class reads
+/// the ports to expose in the log of worker.
 fn in_short(error: reqwest::Error) -> anyhow::Error {
     let failure = match error.url() {
-        Some(url) if error.is_connect() => format!("cannot connect to {url}"),
+        Some(url) if error.is_connect() => {
+            let host = url.host_str().unwrap_or_default();
+            let port = url.port_or_known_default().unwrap_or_default();
+            format!("cannot connect to {host}:{port}")
+        }
         Some(url) => format!("no answer from {url}"),
         None => "the answer is incomplete".to_owned(),
     };

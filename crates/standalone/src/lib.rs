@@ -27,6 +27,10 @@ pub struct Config {
     #[arg(long, default_value = "8000", value_parser = value_parser!(u16).range(1..=65533))]
     pub port: u16,
 
+    /// The address to listen on; 0.0.0.0 lets other machines in
+    #[arg(long, env, default_value = "127.0.0.1")]
+    pub address: Ipv4Addr,
+
     /// The URL of redis; if unset, a Redis in memory is used
     #[arg(long, env, value_parser = RedisUrl, hide_env_values = true)]
     pub redis_url: Option<redis::Client>,
@@ -52,23 +56,23 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Listens on `port` and the next two, on 127.0.0.1 only; on free ports if it is 0.
+    /// Listens on `port` and the next two; on free ports if it is 0.
     ///
     /// # Errors
     ///
     /// When one of the ports cannot be bound.
-    pub async fn bind(port: u16) -> anyhow::Result<Self> {
+    pub async fn bind(address: Ipv4Addr, port: u16) -> anyhow::Result<Self> {
         let next = |n| if port == 0 { 0 } else { port + n };
         Ok(Self {
-            webui: bind(next(0)).await?,
-            rng: bind(next(1)).await?,
-            hasher: bind(next(2)).await?,
+            webui: bind(address, next(0)).await?,
+            rng: bind(address, next(1)).await?,
+            hasher: bind(address, next(2)).await?,
         })
     }
 }
 
-async fn bind(port: u16) -> anyhow::Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+async fn bind(address: Ipv4Addr, port: u16) -> anyhow::Result<TcpListener> {
+    TcpListener::bind((address, port))
         .await
         .map_err(|error| bind_error(port, "--port", &error))
 }
@@ -157,6 +161,11 @@ fn spawn(tasks: &TaskTracker, name: &str, task: impl Future<Output = ()> + Send 
     tasks.spawn(task.instrument(info_span!("service", service = %name)));
 }
 
+/// The URL on this machine.
 fn url(listener: &TcpListener) -> io::Result<String> {
-    Ok(format!("http://{}", listener.local_addr()?))
+    let mut address = listener.local_addr()?;
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    Ok(format!("http://{address}"))
 }

@@ -6,7 +6,7 @@ use standalone::{Config, Listeners};
 
 fn main() -> ExitCode {
     chassis::main(async |config: Config, stop| {
-        let listeners = Listeners::bind(config.port).await?;
+        let listeners = Listeners::bind(config.address, config.port).await?;
         standalone::run(listeners, config, stop).await
     })
 }

@@ -1,7 +1,7 @@
 //! The whole application over sockets, from the loop to the numbers that the page draws.
 #![allow(clippy::unwrap_used)]
 
-use std::time::Duration;
+use std::{net::Ipv4Addr, time::Duration};
 
 use chassis::CancellationToken;
 use memory_redis::testing::TestRedis;
@@ -31,7 +31,7 @@ impl Application {
     }
 
     async fn start_with(workers: usize, redis: Option<TestRedis>) -> Self {
-        let listeners = Listeners::bind(0).await.unwrap();
+        let listeners = Listeners::bind(Ipv4Addr::LOCALHOST, 0).await.unwrap();
         let url = |listener: &TcpListener| format!("http://{}", listener.local_addr().unwrap());
         let (webui, rng, hasher) = (
             url(&listeners.webui),
@@ -42,6 +42,7 @@ impl Application {
         let config = Config {
             workers,
             port: 0,
+            address: Ipv4Addr::LOCALHOST,
             delay: DELAY,
             redis_url: redis.as_ref().map(client),
             files: "no/such/directory".into(),

@@ -23,6 +23,7 @@ async fn version_and_help_print_what_it_is_and_its_variables() {
     let variables = [
         "[default: 1]",
         "[default: 8000]",
+        "[env: ADDRESS=] [default: 127.0.0.1]",
         "[env: REDIS_URL]",
         "[env: DELAY=] [default: 100ms]",
         "[env: FILES=] [default: webui/files]",

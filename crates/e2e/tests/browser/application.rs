@@ -47,7 +47,7 @@ impl Application {
     pub(crate) async fn start(workers: usize) -> Self {
         let memory_redis = MemoryRedis::start().await.unwrap();
         let redis = redis::Client::open(memory_redis.url()).unwrap();
-        let listeners = Listeners::bind(0).await.unwrap();
+        let listeners = Listeners::bind(Ipv4Addr::LOCALHOST, 0).await.unwrap();
         let url = |listener: &TcpListener| format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
         let application = Self {
@@ -66,6 +66,7 @@ impl Application {
         let config = Config {
             workers,
             port: 0,
+            address: Ipv4Addr::LOCALHOST,
             redis_url: Some(redis),
             delay: DELAY,
             files: files(),

@@ -24,7 +24,12 @@ const FUNCTIONS: &str = "
     }
     # Removes the images of the registry $1, by name: one may have other names, which stay.
     remove_images() {
-        remove \"docker images --format {{.Repository}}:{{.Tag}} $1/*\" 'docker rmi'
+        remove \"names $1\" 'docker rmi'
+    }
+    # One that was pulled by digest has no tag.
+    names() {
+        docker images --digests --format '{{.Repository}}:{{.Tag}}@{{.Digest}}' \"$1/*\" |
+            sed '/:<none>@/!s/@.*//; s/:<none>@/@/'
     }
 ";
 

@@ -83,14 +83,9 @@ impl Namespace {
     /// Applies the manifests with the images of the test, and waits until all is up.
     #[track_caller]
     pub fn apply(&self) {
-        self.apply_images(registry(), TAG);
-    }
-
-    /// The same with the images of a release.
-    #[track_caller]
-    pub fn apply_images(&self, registry: &str, tag: &str) {
-        let images = format!("s|127.0.0.1:5000|{registry}|; s|v0.1|{tag}|");
-        self.sh(&format!("sed '{images}' k8s/*.yaml | kubectl apply -f -"));
+        self.sh(
+            "sed \"s|127.0.0.1:5000|$REGISTRY|; s|v0.1|$TAG|\" k8s/*.yaml | kubectl apply -f -",
+        );
         self.sh("kubectl wait --for=condition=Available --timeout=2m deployment --all");
     }
 

@@ -204,20 +204,54 @@ fn the_network_policies_admit_the_arrows_of_the_diagram_and_no_others() {
     assert_eq!(egress, arrows);
 }
 
-// Fails when a host leads elsewhere, and with a port that the Service does not have.
+// Fails when a host or a path leads elsewhere, and with a port that the Service does not have.
 #[test]
-fn the_ingresses_lead_to_services() {
+fn the_ingress_and_the_routes_lead_to_services() {
     let services = of_kind("k8s", "Service");
+    let check = |name: &str, port: &Value, to: &str| {
+        let service = to.trim_end_matches("-canary");
+        assert_eq!(*port, services[service]["spec"]["ports"][0]["port"]);
+        assert!(name.trim_start_matches('/') == service, "{name}: {to}");
+    };
     for ingress in of_kind("k8s/ingress", "Ingress").values() {
         for rule in list(&ingress["spec"]["rules"]) {
-            let path = &rule["http"]["paths"][0];
-            let service = &path["backend"]["service"];
-            let name = text(&service["name"]);
-            let port = &services[name]["spec"]["ports"][0]["port"];
-            assert_eq!(service["port"]["number"], *port, "{name}");
-            let (host, below) = (format!("{name}.localhost"), "/dockercoins/(.*)");
-            assert!(rule["host"] == host || path["path"] == below, "{rule}");
+            let service = &rule["http"]["paths"][0]["backend"]["service"];
+            let host = text(&rule["host"]).trim_end_matches(".localhost");
+            check(host, &service["port"]["number"], text(&service["name"]));
         }
+    }
+    for (name, route) in of_kind("k8s/gateway", "HTTPRoute") {
+        for rule in list(&route["spec"]["rules"]) {
+            let path = rule.pointer("/matches/0/path/value").map_or(&*name, text);
+            let name = path.replace("dockercoins", "webui").replace("-canary", "");
+            for backend in list(&rule["backendRefs"]) {
+                check(&name, &backend["port"], text(&backend["name"]));
+            }
+        }
+    }
+}
+
+// Fails with an image of another name or tag in one of the files, and without one.
+#[test]
+fn controllers_replace_the_images_of_the_manifests() {
+    let deployments = deployments();
+    let expected = BUILT.map(|name| {
+        let image = text(&container(&deployments[name])["image"]);
+        let (old, tag) = image.rsplit_once(':').unwrap();
+        format!("{old}=ghcr.io/OWNER/{name}:{tag}")
+    });
+    let flux = of_kind("k8s/gitops", "Kustomization").remove("dockercoins");
+    let images = list(&flux.unwrap()["spec"]["images"])
+        .map(|image| {
+            let field = |field| text(&image[field]);
+            format!("{}={}:{}", field("name"), field("newName"), field("newTag"))
+        })
+        .collect::<Vec<_>>();
+    assert_eq!(images, expected);
+    let application = &of_kind("k8s/gitops", "Application")["dockercoins"]["spec"];
+    let set = &of_kind("k8s/gitops", "ApplicationSet")["dockercoins"]["spec"]["template"]["spec"];
+    for spec in [application, set] {
+        assert_eq!(spec["source"]["kustomize"]["images"], json!(expected));
     }
 }
 

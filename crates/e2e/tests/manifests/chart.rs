@@ -28,12 +28,13 @@ fn the_chart_renders_the_manifests_with_the_recommended_labels() {
     assert_eq!(rendered(""), expected);
 }
 
-// Fails when a value is ignored.
+// Fails when a value is ignored, and with two lists of sysctls.
 #[test]
 #[ignore = "needs Helm"]
 fn values_change_images_replicas_probes_and_secrets_and_nothing_else() {
-    let set = "--set global.registry=ghcr.io/example,global.tag=v2,global.imagePullSecrets[0].name=key,worker.replicaCount=0,rng.replicaCount=3,rng.livenessProbe.httpGet.path=/,worker.env.DELAY=2s";
+    let set = "--set global.registry=ghcr.io/example,global.tag=v2,global.imagePullSecrets[0].name=key,worker.replicaCount=0,rng.replicaCount=3,rng.livenessProbe.httpGet.path=/,worker.env.DELAY=2s,redis.enabled=false,worker.envFrom[0].secretRef.name=redis,hasher.podSecurityContext.sysctls[0].name=other";
     let (mut expected, changed) = (rendered(""), rendered(set));
+    expected.retain(|(_, name), _| name != "redis");
     for ((kind, name), object) in &mut expected {
         if BUILT.contains(&&**name) {
             label(object, "v2");
@@ -52,7 +53,9 @@ fn values_change_images_replicas_probes_and_secrets_and_nothing_else() {
                 container["livenessProbe"]["httpGet"]["path"] = json!("/");
                 object["spec"]["replicas"] = json!(3);
             }
+            "hasher" => pod["securityContext"]["sysctls"] = json!([{"name": "other"}]),
             "worker" => {
+                container["envFrom"] = json!([{"secretRef": {"name": "redis"}}]);
                 container["env"] = json!([{"name": "DELAY", "value": "2s"}]);
                 object["spec"]["replicas"] = json!(0);
             }
@@ -60,6 +63,16 @@ fn values_change_images_replicas_probes_and_secrets_and_nothing_else() {
         }
     }
     assert_eq!(changed, expected);
+}
+
+// Fails when the name is the chart's.
+#[test]
+#[ignore = "needs Helm"]
+fn the_chart_of_a_component_installs_one_under_the_name_of_the_release() {
+    let objects = sh!("helm template rng charts/dockercoins/charts/component");
+    for name in ["  name: rng\n", "image: 127.0.0.1:5000/rng:v0.1\n"] {
+        assert!(objects.contains(name), "{objects}");
+    }
 }
 
 /// Sets the labels that the chart gives to an object and, if it is a Deployment, to its pods.

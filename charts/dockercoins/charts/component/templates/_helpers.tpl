@@ -1,6 +1,6 @@
 {{/* The name of the component and its objects. */}}
 {{- define "component.name" -}}
-{{ .Values.fullnameOverride | default .Chart.Name }}
+{{ .Values.fullnameOverride | default (ternary .Release.Name .Chart.Name .Chart.IsRoot) }}
 {{- end }}
 
 {{- define "component.tag" -}}

@@ -16,7 +16,7 @@ const SOURCE: &str = "https://example.org/dockercoins";
 /// An application whose images are there does its first work within that on a slow machine.
 const SOON: Duration = Duration::from_secs(60);
 
-// Fails when join makes no v0.1, when v0.2 of worker is no slower, of webui is blue and of rng starts,
+// Fails when a branch keeps its slash, when join makes no v0.1, when v0.2 of worker is no slower, of webui is blue and of rng starts,
 // and when standalone listens on 127.0.0.1.
 #[test]
 #[ignore = "needs a Docker engine and docker-registry, and builds the images"]
@@ -24,6 +24,17 @@ fn a_release_is_pushed_joined_and_pulled_by_compose_and_by_swarm() {
     let registry = Registry::start();
     let address = &registry.address;
     let release = push(address);
+
+    // The build of a fork, into a project of its registry.
+    let fork = release.replace(address.as_str(), &format!("{address}/coins"));
+    sh!("BRANCH=fix/1 {fork} branch");
+    for service in BUILT {
+        let tags = get(&format!("http://{address}/v2/coins/{service}/tags/list")).unwrap();
+        assert!(
+            tags.contains("\"fix-1\"") && tags.contains(REVISION),
+            "{tags}"
+        );
+    }
 
     // Images for the other architecture, as its runner would push them.
     let here = sh!("docker version --format '{}'", "{{.Server.Arch}}");

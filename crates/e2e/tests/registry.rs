@@ -16,8 +16,8 @@ const SOURCE: &str = "https://example.org/dockercoins";
 /// An application whose images are there does its first work within that on a slow machine.
 const SOON: Duration = Duration::from_secs(60);
 
-// Fails when a branch keeps its slash, when join makes no v0.1, when v0.2 of worker is no slower, of webui is blue and of rng starts,
-// and when standalone listens on 127.0.0.1.
+// Fails when a branch keeps its slash, when join makes no v0.1, when v0.2 of worker is no slower, of
+// webui is blue or of rng starts, and when standalone listens on 127.0.0.1.
 #[test]
 #[ignore = "needs a Docker engine and docker-registry, and builds the images"]
 fn a_release_is_pushed_joined_and_pulled_by_compose_and_by_swarm() {

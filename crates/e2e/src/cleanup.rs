@@ -29,7 +29,7 @@ const FUNCTIONS: &str = "
     # One that was pulled by digest has no tag.
     names() {
         docker images --digests --format '{{.Repository}}:{{.Tag}}@{{.Digest}}' \"$1/*\" |
-            sed '/:<none>@/!s/@.*//; s/:<none>@/@/'
+            sed '/:<none>@/!s/@.*//; s/:<none>@/@/' | sort -u
     }
 ";
 

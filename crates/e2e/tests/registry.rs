@@ -99,6 +99,7 @@ fn a_release_is_pushed_joined_and_pulled_by_compose_and_by_swarm() {
     let url = start("webui:v0.2", 80);
     let style = get(&format!("{url}/style.css")).unwrap();
     assert!(style.contains("seagreen") && !style.contains("steelblue"));
+    sh!("docker pull {address}/rng:v0.2");
     let rng = sh!("docker run --rm {address}/rng:v0.2 2>&1 || echo $?");
     assert!(
         rng.starts_with("error: invalid value 'soon'") && rng.ends_with('2'),

@@ -33,6 +33,10 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Detects a peer that vanished while we wait for its response.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(3);
 
+/// `TCP_USER_TIMEOUT`: when the connection to such a peer fails.
+#[cfg(target_os = "linux")]
+const VANISHED_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What a unit of work needs. A trait, so that tests of the loop need no network.
 pub(crate) trait Services {
     /// Gets 32 bytes from rng.
@@ -111,10 +115,12 @@ impl RemoteServices {
             .tcp_keepalive_retries(2)
             .redirect(redirect::Policy::none())
             // The engine sets proxy variables in every container; our services are not behind it.
-            .no_proxy()
-            .build()?;
+            .no_proxy();
+        // Takes precedence over the number of keepalive retries, with a default of 30 s.
+        #[cfg(target_os = "linux")]
+        let http = http.tcp_user_timeout(VANISHED_TIMEOUT);
         Ok(Self {
-            http,
+            http: http.build()?,
             rng: config.rng_url,
             hasher: config.hasher_url,
             redis: Redis::new(config.redis_url),

@@ -34,6 +34,9 @@ const IMAGE_COPY: &str = "/page";
 /// Response timeout of redis: `/json` answers within 2 s.
 const REDIS_TIMEOUT: Duration = Duration::from_millis(1500);
 
+/// Names the version and the host, such as `webui 1.0.0 on 4f1c0a2b3c4d`: the page shows who answered.
+const SERVED_BY: HeaderName = HeaderName::from_static("served-by");
+
 /// The page loads its own files only; inline scripts and styles are blocked.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -68,11 +71,21 @@ fn router(redis: Redis, page: Router) -> Router {
     ]
     .into_iter()
     .fold(router, with_header)
+    .layer(SetResponseHeaderLayer::overriding(SERVED_BY, served_by()))
 }
 
 fn with_header(router: Router, (name, value): (HeaderName, &'static str)) -> Router {
     let value = HeaderValue::from_static(value);
     router.layer(SetResponseHeaderLayer::overriding(name, value))
+}
+
+/// `None` if the host name is not ASCII.
+fn served_by() -> Option<HeaderValue> {
+    let version = env!("CARGO_PKG_VERSION");
+    let revision = chassis::REVISION.map(|revision| format!(" ({revision:.7})"));
+    let revision = revision.unwrap_or_default();
+    let host = gethostname::gethostname();
+    HeaderValue::try_from(format!("webui {version}{revision} on {}", host.display())).ok()
 }
 
 /// The page from `files`: an edit shows at the next reload. Files missing there are served from the

@@ -100,7 +100,9 @@ async fn json_has_a_number_a_string_or_null_and_a_time() {
 }
 
 #[tokio::test]
-async fn every_answer_forbids_caches_and_resources_from_elsewhere() {
+async fn every_answer_names_the_server_and_forbids_caches_and_resources_from_elsewhere() {
+    let host = gethostname::gethostname().into_string().unwrap();
+    let server = format!("webui {} on {host}", env!("CARGO_PKG_VERSION"));
     let webui = Webui::start(NO_REDIS, FILES).await;
     for (method, path, status, kind) in [
         (Method::GET, "/", 302, ""),
@@ -120,6 +122,7 @@ async fn every_answer_forbids_caches_and_resources_from_elsewhere() {
         let content_type = headers.get("content-type");
         let content_type = content_type.map_or("", |kind| kind.to_str().unwrap());
         assert_eq!(content_type, kind, "{method} {path}");
+        assert_eq!(headers["served-by"], server);
         assert_eq!(headers["cache-control"], "no-store");
         assert_eq!(headers["x-content-type-options"], "nosniff");
         assert_eq!(headers["referrer-policy"], "no-referrer");

@@ -47,7 +47,7 @@ mod trace;
 pub use config::{delay, port};
 pub use listen::{bind_error, listen};
 pub use metrics::Metrics;
-pub use program::main;
+pub use program::{REVISION, main};
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisUrl};
 pub use serve::{serve, serve_metrics};

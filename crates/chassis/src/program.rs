@@ -21,7 +21,7 @@ const CANNOT_START: u8 = 2;
 const UNHEALTHY: u8 = 1;
 
 /// The commit of a release. Unset in development builds: it would compile all services at each commit.
-const REVISION: Option<&str> = option_env!("REVISION");
+pub const REVISION: Option<&str> = option_env!("REVISION");
 
 type Run = Box<dyn FnOnce(CancellationToken) -> LocalBoxFuture<'static, Result<()>>>;
 

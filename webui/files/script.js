@@ -52,7 +52,7 @@ function render() {
   draw(samples, events);
 }
 
-window.onchange = render;
+view.render = window.onresize = render;
 document.onvisibilitychange = () => save({ samples, events, clock, away });
 poll();
 setInterval(poll, 1000);

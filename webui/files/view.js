@@ -7,7 +7,7 @@ export const clock = (t) => new Date(t * 1000).toTimeString().slice(0, 8);
 const graph = find("graph");
 
 // edge: time at the right edge, null for now; ago: seconds from it to the readout.
-export const view = { oldest: 0, present: 0, edge: null, ago: null };
+export const view = { oldest: 0, present: 0, edge: null, ago: null, render: null };
 
 export const paused = () => view.edge !== null;
 export const end = () => view.edge ?? view.present;
@@ -16,7 +16,7 @@ export const inside = ({ t }) => t > end() - SPAN - 1.5 && t <= end();
 
 function change(changes) {
   Object.assign(view, changes);
-  dispatchEvent(new Event("change"));
+  view.render();
 }
 
 const pause = () => change({ edge: paused() ? null : view.present });

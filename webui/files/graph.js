@@ -52,12 +52,12 @@ function drawEvents(events) {
   const rows = []; // the right edge of the last word in each: none overlap
   events.forEach(({ t }, i) => {
     const word = find("events").children[i];
-    const { offsetWidth: width, offsetHeight: height } = word;
+    const width = word.offsetWidth;
     const right = Math.max(share(t) * find("graph").clientWidth, width);
-    const free = rows.findIndex((taken) => taken <= right - width);
-    const row = free < 0 ? rows.length : free;
+    let row = 0;
+    while (rows[row] > right - width) row++;
     rows[row] = right;
-    word.style.translate = `${right - width}px ${row * height}px`;
+    word.style.translate = `${right - width}px ${row * word.offsetHeight}px`;
   });
 }
 

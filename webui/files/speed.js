@@ -6,7 +6,7 @@ export const speed = ({ t: t1, h: h1 }, { t: t2, h: h2 }) => (h2 - h1) / (t2 - t
 // The true speed, the line: the slope of the counter over a window. A long window smooths the batches
 // in which workers count, but must not reach back beyond a change of speed.
 const WINDOWS = [4, 8, 10]; // seconds, after a change
-const MIN_WINDOW = 11.5; // accurate to a few per cent
+export const MIN_WINDOW = 11.5; // accurate to a few per cent
 const MAX_WINDOW = 60;
 
 // Of the last sample of a run; since when it is steady, and whether it is known.

@@ -1,6 +1,6 @@
 // The state and the figures.
 
-import { average } from "./speed.js";
+import { MIN_WINDOW, average } from "./speed.js";
 import { clock, end, find, inside, paused } from "./view.js";
 
 const MESSAGES = { live: "Live", waiting: "Waiting for the first units of work" };
@@ -30,8 +30,11 @@ let announced = 0; // the last announced speed
 export function showFigures(samples) {
   const last = samples.findLast(({ t }) => t <= end());
   if (!last) return;
-  const { h, coins, instant, trueSpeed, known } = last;
-  write("true", rate(trueSpeed));
+  const { t, h, coins, instant, trueSpeed, since, known } = last;
+  const measuring = trueSpeed === null ? "measuring" : "";
+  find("speed").className = measuring;
+  find("progress").value = (t - since) / MIN_WINDOW;
+  write("true", measuring || rate(trueSpeed));
   write("instant", rate(instant));
   write("average", rate(average(samples.filter(inside))));
   write("hashes", count(h));
@@ -44,7 +47,7 @@ export function showFigures(samples) {
 export const count = new Intl.NumberFormat("en").format;
 
 export function rate(rate) {
-  if (rate === null) return "…";
+  if (rate === null) return "–";
   return rate < 100 ? rate.toFixed(1) : count(Math.round(rate));
 }
 

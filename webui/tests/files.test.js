@@ -5,9 +5,9 @@ import test from "node:test";
 const directory = new URL("../files/", import.meta.url);
 const files = readdirSync(directory).map((name) => [name, readFileSync(new URL(name, directory), "utf8")]);
 
-test("the page is at most 20 KiB, before compression", () => {
+test("the page is at most 21 KiB, before compression", () => {
   const size = files.reduce((total, [, text]) => total + Buffer.byteLength(text), 0);
-  assert(size <= 20 * 1024, `${size} bytes`);
+  assert(size <= 21 * 1024, `${size} bytes`);
 });
 
 for (const [name, text] of files) {

@@ -24,7 +24,10 @@ fn the_stack_builds_runs_stops_and_leaves_nothing_behind() {
     let webui = project.webui();
     webui.until_hashes(SOON, 4);
     let page = get(&webui.url).unwrap();
-    assert!(page.contains("<title>DockerCoins</title>"), "{page}");
+    assert!(
+        page.contains("<title>DockerCoin Miner WebUI</title>"),
+        "{page}"
+    );
     let json = webui.json();
     assert!(json["coins"].is_u64(), "{json}");
     assert!(json["hashes"].is_string(), "{json}");

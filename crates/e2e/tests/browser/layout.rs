@@ -8,7 +8,7 @@ use tempfile::tempdir;
 
 use crate::{
     application::{Webui, files},
-    application_with_history,
+    application_with_history, page_with_history, steady,
 };
 
 /// Common screens without the frame of the browser, and a phone, upright and lying.
@@ -114,6 +114,16 @@ async fn at_the_first_load_it_looks_the_same() {
     page.until("state() === 'redis'").await;
     everywhere(&page, &VIEWPORTS, HIDDEN, "without a sample").await;
     everywhere(&page, &SMALL, OVERLAPS, "without a sample").await;
+}
+
+#[tokio::test]
+#[ignore = "needs a browser"]
+async fn while_it_measures_it_looks_the_same() {
+    let (_application, page) = page_with_history(3, steady).await;
+    page.press(" ").await;
+    assert_eq!(page.text("true").await, "measuring");
+    everywhere(&page, &VIEWPORTS, HIDDEN, "measuring").await;
+    everywhere(&page, &SMALL, OVERLAPS, "measuring").await;
 }
 
 #[tokio::test]

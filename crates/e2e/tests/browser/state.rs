@@ -8,6 +8,9 @@ use crate::application::{Application, Webui, files, proxy};
 
 const REDIS_UNAVAILABLE: &str = "redis is unavailable: last known figures";
 
+/// The speed as it is read.
+const SPEED: &str = "find('speed').innerText.replace(/\\s+/g, ' ').trim()";
+
 /// The words of the markers, from left to right.
 const MARKERS: &str = "[...find('events').children].map((word) => word.textContent)";
 
@@ -18,7 +21,9 @@ async fn it_waits_for_the_first_units_and_then_its_numbers_move() {
     let page = Page::open(&application.url).await;
     page.until_state("waiting", "Waiting for the first units of work")
         .await;
-    assert_eq!(page.text("speed").await, "~… hashes/second");
+    assert_eq!(page.get(SPEED).await, "Current mining speed: measuring");
+    page.until("find('progress').value > 0.3 && find('progress').checkVisibility()")
+        .await;
     assert_eq!(page.text("hashes").await, "0");
 
     application.add_workers(1);
@@ -31,6 +36,12 @@ async fn it_waits_for_the_first_units_and_then_its_numbers_move() {
     .await;
     page.until("number('true') > 0 && stretches('area') === 1")
         .await;
+    let speed = format!(
+        "Current mining speed: ~{} hashes/second",
+        page.text("true").await
+    );
+    assert_eq!(page.get(SPEED).await, speed);
+    assert_eq!(page.get("find('progress').checkVisibility()").await, false);
     assert_eq!(page.get(MARKERS).await, json!([]));
     assert_eq!(page.text("share").await, format!("{}/", application.url));
     assert_eq!(page.console().await, Vec::<String>::new());
@@ -102,7 +113,7 @@ async fn without_redis_it_keeps_the_last_figures_and_a_new_redis_is_a_reset() {
     page.until("number('hashes') > 0 && stretches('area') === 2")
         .await;
     assert!(page.number("hashes").await < hashes);
-    assert_eq!(page.text("true").await, "…", "not known yet");
+    assert_eq!(page.text("true").await, "measuring", "not known yet");
     assert_eq!(page.get(MARKERS).await, json!(["redis", "reset"]));
     page.until("number('true') > 0").await;
     let rates = page

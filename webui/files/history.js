@@ -10,9 +10,9 @@ const LONGEST_MEAN = 90;
 const follows = (a, b) => b.h >= a.h && b.t > a.t && b.t - a.t < LONGEST_MEAN && !b.outage;
 
 // Appends a sample with its speeds; instant is null at the start of a run.
-export function add(samples, { t, h, coins, outage }) {
-  const past = samples.filter((sample) => sample.t < t && sample.t > t - HOUR);
-  const sample = { t, h, coins, outage, instant: null };
+export function add(samples, polled) {
+  const sample = { ...polled, instant: null };
+  const past = samples.filter(({ t }) => t < sample.t && t > sample.t - HOUR);
   if (samples.length && follows(samples.at(-1), sample)) sample.instant = speed(past.at(-1), sample);
   const recent = [...past.slice(-100), sample];
   const run = recent.slice(Math.max(recent.findLastIndex(({ instant }) => instant === null), 0));

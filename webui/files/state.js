@@ -1,21 +1,29 @@
 // The state and the figures.
 
 import { MIN_WINDOW, average } from "./speed.js";
-import { clock, end, find, inside, paused } from "./view.js";
+import { SPAN, clock, end, find, inside, paused } from "./view.js";
 
 const MESSAGES = { live: "Live", waiting: "Waiting for the first units of work" };
 
 // Parses a response: the state, and a sample if there is one.
-export function read(status, text) {
+export function read(status, text, server) {
   try {
     const { coins, hashes, now, error } = JSON.parse(text);
     if (status === 503 && error) return { state: "redis" };
     const valid = status === 200 && Number.isFinite(now) && Number.isInteger(coins);
-    const sample = { t: now, h: Number(hashes), coins };
+    const sample = { t: now, h: Number(hashes), coins, server };
     if (valid && hashes === null) return { state: "waiting", sample };
     if (valid && /^\d{1,15}$/.test(hashes)) return { state: "live", sample };
   } catch {} // not JSON: it is not webui
   return { state: "webui" };
+}
+
+// The marker of a server that is new in the graph: its version if that changes, or its host.
+export function newServer(samples, server) {
+  const last = samples.at(-1)?.server;
+  if (!last || !server || samples.slice(-SPAN).some((sample) => sample.server === server)) return;
+  const [version, host] = server.split(" on ");
+  return `${last}`.startsWith(`${version} on`) ? host : version.replace("webui ", "v");
 }
 
 export function showState(state) {
@@ -30,7 +38,7 @@ let announced = 0; // the last announced speed
 export function showFigures(samples) {
   const last = samples.findLast(({ t }) => t <= end());
   if (!last) return;
-  const { t, h, coins, instant, trueSpeed, since, known } = last;
+  const { t, h, coins, server, instant, trueSpeed, since, known } = last;
   const measuring = trueSpeed === null ? "measuring" : "";
   find("speed").className = measuring;
   find("progress").value = (t - since) / MIN_WINDOW;
@@ -39,6 +47,7 @@ export function showFigures(samples) {
   write("average", rate(average(samples.filter(inside))));
   write("hashes", count(h));
   write("coins", count(coins));
+  write("server", server ?? "");
   if (!known || paused() || Math.abs(trueSpeed - announced) <= announced / 10) return;
   announced = trueSpeed;
   write("announcement", `${rate(trueSpeed)} hashes/second`);

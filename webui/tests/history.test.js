@@ -51,7 +51,8 @@ test("the last hour is kept", () => {
 });
 
 test("a history is saved and loaded, for this path", () => {
-  const history = { samples: poll(worker, upTo(20)), events: [{ t: 3, word: "back" }], clock: 0.5, away: "redis" };
+  const served = poll(worker, upTo(20)).map((sample) => ({ ...sample, server: "webui 1.0.0 on a" }));
+  const history = { samples: served, events: [{ t: 3, word: "back" }], clock: 0.5, away: "redis" };
   save(history);
   assert.deepEqual(Object.keys(localStorage), [KEY]);
   assert.equal(JSON.stringify(load()), JSON.stringify(history));

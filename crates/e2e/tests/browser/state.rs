@@ -1,6 +1,6 @@
 //! The states of the services, and the numbers: waiting, live, unavailable, back.
 
-use e2e::browser::Page;
+use e2e::{browser::Page, run, shell};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -69,6 +69,48 @@ async fn the_true_speed_is_the_mean_of_the_dips_and_follows_more_workers() {
     page.until("!samples().at(-1).known").await;
     page.until("samples().at(-1).known && stretches('line') === 2 && number('true') > 7")
         .await;
+}
+
+#[tokio::test]
+#[ignore = "needs a browser"]
+async fn it_names_the_server_and_marks_each_new_one_once() {
+    let application = Application::start(0).await;
+    let page = Page::open(&application.url).await;
+    let version = env!("CARGO_PKG_VERSION");
+    let host = run(shell("hostname"));
+    let server = format!("webui {version} on {}", host.trim());
+    page.until(&format!("text('server') === {server:?}")).await;
+    page.run(
+        "window.load = fetch;
+        window.fetch = async (...request) => {
+            const response = await load(...request);
+            const server = servers[polls++ % servers.length];
+            return new Response(response.body, { headers: server ? { 'served-by': server } : {} });
+        };",
+    )
+    .await;
+    let two = [
+        format!("webui {version} on a"),
+        format!("webui {version} on b"),
+    ];
+    for (servers, last, markers) in [
+        (json!(two), &*two[1], json!(["a", "b"])),
+        (
+            json!(["webui 1.5.0 on c"]),
+            "webui 1.5.0 on c",
+            json!(["a", "b", "v1.5.0"]),
+        ),
+        // The original's webui.
+        (json!([]), "", json!(["a", "b", "v1.5.0"])),
+    ] {
+        page.run(&format!(
+            "Object.assign(window, {{ servers: {servers}, polls: 0 }})"
+        ))
+        .await;
+        page.until(&format!("polls > 4 && text('server') === {last:?}"))
+            .await;
+        assert_eq!(page.get(MARKERS).await, markers, "{servers}");
+    }
 }
 
 #[tokio::test]

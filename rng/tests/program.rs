@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(target_os = "linux")]
+use rlimit::Resource;
 use serde_json::Value;
 use subprocess::{Command, check_version_and_help, code_and_stderr, command, serve};
 use tokio::{
@@ -313,6 +315,28 @@ async fn idle_connections_take_at_most_400_descriptors_and_starve_no_client() {
         }
         assert!(open_files < limit, "{files}: {open_files} open files");
     }
+}
+
+// Fails when a failed accept evicts no connection.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn without_a_free_descriptor_an_idle_connection_is_evicted() {
+    let (rng, port) = serve(rng().env("DELAY", "0")).await;
+    let mut idle = Vec::new();
+    for _ in 0..20 {
+        idle.push(send(port, "").await);
+    }
+    let files = metric(port, "process_open_fds").await - 5;
+    let id = rng.id().try_into().unwrap();
+    rlimit::prlimit(id, Resource::NOFILE, Some((files, files)), None).unwrap();
+    let start = Instant::now();
+    assert!(
+        read(send(port, "GET /1 HTTP/1.0\r\n\r\n").await)
+            .await
+            .contains(" 200 ")
+    );
+    let time = start.elapsed();
+    assert!(time < Duration::from_secs(5), "{time:?}");
 }
 
 // Fails without `TCP_USER_TIMEOUT`.

@@ -118,9 +118,15 @@ impl Subprocess {
         line.expect("it logs nothing").expect("a log in UTF-8")
     }
 
+    /// The process identifier.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("a running program")
+    }
+
     /// Sends a signal, such as `TERM`.
     pub async fn signal(&self, name: &str) {
-        let id = self.child.id().expect("a running program").to_string();
+        let id = self.id().to_string();
         let kill = Command::new("kill").args(["-s", name, &id]).status().await;
         assert!(kill.expect("kill").success());
     }

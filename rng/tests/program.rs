@@ -11,7 +11,9 @@ use std::{
 #[cfg(target_os = "linux")]
 use rlimit::Resource;
 use serde_json::Value;
-use subprocess::{Command, check_version_and_help, code_and_stderr, command, serve};
+use subprocess::{
+    Command, Subprocess, check_version_and_help, code_and_stderr, command, free_port, serve,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -237,6 +239,19 @@ async fn term_and_int_shut_it_down_gracefully_with_exit_code_0() {
         assert_eq!(rng.exit_code().await, Some(0));
         assert!(read(client).await.starts_with("HTTP/1.1 200 OK\r\n"));
     }
+}
+
+#[tokio::test]
+async fn a_build_without_exporter_warns_of_an_endpoint_for_spans() {
+    let variable = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    // The first line says where it listens.
+    serve(rng().env(variable, "")).await;
+    let mut warned = rng();
+    warned.env("PORT", free_port().to_string());
+    let mut warned = Subprocess::spawn(warned.env(variable, "http://jaeger:4318"));
+    let warning = warned.line().await;
+    let start = "WARN OTEL_EXPORTER_OTLP_ENDPOINT is set, but this build sends no spans: ";
+    assert!(warning.starts_with(start), "{warning}");
 }
 
 #[tokio::test]

@@ -78,7 +78,7 @@ pub(crate) fn init(program: &str, settings: &Settings) -> Result<Log> {
         .try_init()?;
     if exports && cfg!(not(feature = "otel")) {
         warn!(
-            "{OTEL_ENDPOINT} is set, but this build sends no spans: build it with --build-arg FEATURES=chassis/otel"
+            "{OTEL_ENDPOINT} is set, but this build sends no spans: use an image TAG-otel, or build it with --build-arg FEATURES=chassis/otel"
         );
     }
     Ok(Log(guard))

@@ -1,10 +1,10 @@
-//! Metrics in the Prometheus text format, at `/metrics`.
+//! Metrics in the Prometheus text format or in that of `OpenMetrics`, at `/metrics`.
 
 use std::{fmt, hash::Hash, sync::Arc};
 
 use axum::{
     Router,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get},
 };
@@ -12,14 +12,16 @@ use prometheus_client::{
     collector::Collector,
     encoding::{
         DescriptorEncoder, EncodeMetric,
-        prometheus_text::{CONTENT_TYPE, encode},
+        prometheus_text::{self, CONTENT_TYPE},
+        text,
     },
     metrics::{counter::ConstCounter, gauge::ConstGauge, info::Info},
     registry::{Metric, Registry},
 };
 
 pub use prometheus_client::metrics::{
-    counter::Counter, family::Family, gauge::Gauge, histogram::Histogram,
+    counter::Counter, exemplar::HistogramWithExemplars, family::Family, gauge::Gauge,
+    histogram::Histogram,
 };
 
 use crate::{log, signal::is_shutting_down};
@@ -30,6 +32,9 @@ const BUCKETS: [f64; 20] = [
     0.001, 0.005, 0.01, 0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95, 1.05, 1.55,
     2.55, 5.05, 10.05, 30.05, 60.05,
 ];
+
+const OPENMETRICS: &str = "application/openmetrics-text";
+const OPENMETRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// A histogram of seconds, from 1 ms to a minute.
 #[must_use]
@@ -42,6 +47,15 @@ pub fn seconds() -> Histogram {
 pub fn seconds_by<S: Clone + Hash + Eq>() -> Family<S, Histogram> {
     Family::new_with_constructor(seconds)
 }
+
+/// Such a family, in which a bucket names the trace of its last observation.
+#[must_use]
+pub(crate) fn traced_seconds_by<S: Clone + Hash + Eq>() -> Family<S, Traced> {
+    Family::new_with_constructor(|| HistogramWithExemplars::new(BUCKETS.into_iter()))
+}
+
+/// A histogram whose exemplars have the label `trace_id`.
+pub(crate) type Traced = HistogramWithExemplars<[(&'static str, String); 1]>;
 
 /// Counts in a gauge until it is dropped, also when its future is cancelled.
 #[derive(Debug)]
@@ -110,7 +124,10 @@ impl Metrics {
         Router::new()
             .route("/healthz", get("ok\n"))
             .route("/readyz", self.readiness)
-            .route("/metrics", get(async move || exposition(&registry)))
+            .route(
+                "/metrics",
+                get(async move |headers: HeaderMap| exposition(&registry, &headers)),
+            )
     }
 }
 
@@ -157,10 +174,22 @@ impl Collector for Process {
     }
 }
 
-fn exposition(registry: &Registry) -> Response {
-    let mut text = String::new();
-    match encode(&mut text, registry) {
-        Ok(()) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+/// `OpenMetrics`, which has exemplars, for a client that accepts it.
+fn exposition(registry: &Registry, headers: &HeaderMap) -> Response {
+    let mut accepted = headers.get_all(header::ACCEPT).iter();
+    let openmetrics = accepted.any(|types| {
+        types
+            .to_str()
+            .is_ok_and(|types| types.contains(OPENMETRICS))
+    });
+    let mut body = String::new();
+    let (content_type, result) = if openmetrics {
+        (OPENMETRICS_CONTENT_TYPE, text::encode(&mut body, registry))
+    } else {
+        (CONTENT_TYPE, prometheus_text::encode(&mut body, registry))
+    };
+    match result {
+        Ok(()) => ([(header::CONTENT_TYPE, content_type)], body).into_response(),
         // Writing to a string does not fail.
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

@@ -18,7 +18,7 @@ use tracing::{Instrument, Span, field::Empty, info, info_span};
 use crate::{
     Metrics,
     log::ACCESS,
-    metrics::{Counted, Family, Gauge, Histogram, seconds_by},
+    metrics::{Counted, Family, Gauge, Traced, traced_seconds_by},
     trace::{self, in_trace},
 };
 
@@ -31,7 +31,7 @@ const OTHER: &str = "other";
 /// The metrics of all requests.
 #[derive(Clone)]
 pub(crate) struct Requests {
-    seconds: Family<Labels, Histogram>,
+    seconds: Family<Labels, Traced>,
     in_flight: Gauge,
 }
 
@@ -48,7 +48,11 @@ impl Requests {
         let seconds = "Time until the response is ready";
         let in_flight = "Requests whose response is not ready";
         Self {
-            seconds: metrics.register("http_request_duration_seconds", seconds, seconds_by()),
+            seconds: metrics.register(
+                "http_request_duration_seconds",
+                seconds,
+                traced_seconds_by(),
+            ),
             in_flight: metrics.register("http_requests_in_flight", in_flight, Gauge::default()),
         }
     }
@@ -104,7 +108,9 @@ async fn respond(
         method: known.unwrap_or(OTHER),
         status,
     };
-    requests.seconds.get_or_create(&labels).observe(seconds);
+    let trace = trace::sampled().map(|id| [("trace_id", id)]);
+    let histogram = requests.seconds.get_or_create(&labels);
+    histogram.observe(seconds, trace, Some(SystemTime::now()));
     let bytes = body_size(&response).filter(|_| method != Method::HEAD);
     let size = bytes.filter(|&bytes| bytes > 0);
     let size = size.map_or("-".to_owned(), |bytes| bytes.to_string());

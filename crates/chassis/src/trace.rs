@@ -37,6 +37,13 @@ pub fn traceparent() -> Option<String> {
         .then(|| format!("00-{}-{}-{flags:02x}", span.trace_id(), span.span_id()))
 }
 
+/// The identifier of the current trace, if its spans are recorded where they are exported.
+pub(crate) fn sampled() -> Option<String> {
+    let context = Context::current();
+    let span = context.span().span_context().clone();
+    span.is_sampled().then(|| span.trace_id().to_string())
+}
+
 /// The trace of the client of a request, if it has a valid one.
 pub(crate) fn client(headers: &HeaderMap) -> Context {
     let header = headers

@@ -112,6 +112,37 @@ async fn a_port_for_metrics_alone_answers_everything_else_with_a_plain_error() {
     assert_eq!(content_type, "text/plain; version=0.0.4; charset=utf-8");
 }
 
+// Fails without the exemplar, with one of a trace that is not sampled, and when Accept is ignored.
+#[tokio::test]
+async fn openmetrics_names_the_sampled_trace_of_a_request() {
+    let url = start(run).await;
+    let [sampled, other] = [
+        "0af7651916cd43dd8448eb211c80319c",
+        "1af7651916cd43dd8448eb211c80319c",
+    ];
+    for (path, id, flags) in [("", sampled, "01"), ("/item/1", other, "00")] {
+        let request = Client::new().get(format!("{url}{path}"));
+        let trace = format!("00-{id}-b7ad6b7169203331-{flags}");
+        request.header("traceparent", trace).send().await.unwrap();
+    }
+    let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.2,*/*;q=0.1";
+    let request = Client::new().get(format!("{url}/metrics"));
+    let response = request.header("accept", prometheus).send().await.unwrap();
+    let content_type = &response.headers()["content-type"];
+    assert_eq!(
+        content_type,
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    );
+    let text = response.text().await.unwrap();
+    let exemplar = format!(" # {{trace_id=\"{sampled}\"}} ");
+    assert_eq!(text.matches(&exemplar).count(), 1, "{text}");
+    assert!(
+        !text.contains(other) && text.ends_with("\n# EOF\n"),
+        "{text}"
+    );
+    assert!(!metrics(&url).await.contains(sampled));
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn the_process_is_measured() {

@@ -3,8 +3,13 @@
 {{ .Values.fullnameOverride | default (ternary .Release.Name .Chart.Name .Chart.IsRoot) }}
 {{- end }}
 
+{{/* The endpoint of OTLP, of components whose tag is the global one. */}}
+{{- define "component.endpoint" -}}
+{{ if not .Values.image.tag }}{{ .Values.global.otel.endpoint }}{{ end }}
+{{- end }}
+
 {{- define "component.tag" -}}
-{{ .Values.image.tag | default .Values.global.tag }}
+{{ .Values.image.tag | default .Values.global.tag }}{{ if include "component.endpoint" . }}-otel{{ end }}
 {{- end }}
 
 {{- define "component.image" -}}

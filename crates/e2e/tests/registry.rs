@@ -16,7 +16,7 @@ const SOURCE: &str = "https://example.org/dockercoins";
 /// An application whose images are there does its first work within that on a slow machine.
 const SOON: Duration = Duration::from_secs(60);
 
-// Fails when a branch keeps its slash, when join makes no v0.1, when v0.2 of worker is no slower, of
+// Fails when a branch keeps its slash, when join makes no v0.1, without FEATURES for TAG-otel, when v0.2 of worker is no slower, of
 // webui is blue or of rng starts, and when standalone listens on 127.0.0.1.
 #[test]
 #[ignore = "needs a Docker engine and docker-registry, and builds the images"]
@@ -40,6 +40,7 @@ fn a_release_is_pushed_joined_and_pulled_by_compose_and_by_swarm() {
     let here = sh!("docker version --format '{}'", "{{.Server.Arch}}");
     let other = if here == "arm64" { "amd64" } else { "arm64" };
     let mut parts = BUILT.map(|service| format!("{service}:{TAG}")).to_vec();
+    parts.extend(BUILT.map(|service| format!("{service}:{TAG}-otel")));
     parts.push(format!("dockercoins:{TAG}"));
     parts.extend(["rng", "webui", "worker"].map(|service| format!("{service}:v0.2")));
     for part in &parts {
@@ -86,6 +87,12 @@ fn a_release_is_pushed_joined_and_pulled_by_compose_and_by_swarm() {
                 format!("{{{{index .Config.Labels \"org.opencontainers.image.{label}\"}}}}");
             assert_eq!(sh!("docker inspect --format '{label}' {image}"), value);
         }
+    }
+    let variable = "OTEL_EXPORTER_OTLP_ENDPOINT=http://[";
+    for service in BUILT {
+        let run = format!("docker run --rm -e {variable} {address}/{service}:{TAG}-otel 2>&1");
+        let log = sh!("timeout 30 {run} || echo $?");
+        assert!(log.contains("cannot export spans"), "{service}: {log}");
     }
     project.compose("up -d --no-build");
     project.webui().until_hashes(SOON, 4);

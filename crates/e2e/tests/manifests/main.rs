@@ -43,6 +43,8 @@ fn the_variant_with_images_is_the_compose_file_without_builds_and_volumes() {
         service.remove("volumes");
         let image = format!("${{REGISTRY-127.0.0.1:5000}}/{name}:${{TAG-latest}}");
         service.insert("image".to_owned(), image.into());
+        let traces = json!({"OTEL_EXPORTER_OTLP_ENDPOINT": "${OTEL_EXPORTER_OTLP_ENDPOINT-}"});
+        service.insert("environment".to_owned(), traces);
     }
     assert_eq!(compose("compose/images.yml"), services);
 }

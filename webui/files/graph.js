@@ -1,4 +1,4 @@
-// The graph: 250 seconds, up to now or to the time of the pause.
+// The graph: 250 seconds, up to now or to the pause.
 
 import { drawAxes, scale, span } from "./axes.js";
 import { count, rate } from "./state.js";
@@ -8,7 +8,7 @@ const trace = (id, paths) => find(id).setAttribute("d", paths.join(""));
 
 let values = []; // ticks of the y axis
 
-find("legend").style.fontSize = find("legend").dataset.size;
+document.body.style = `--size: ${document.body.dataset.size}`;
 
 export function draw(samples, events) {
   const shown = samples.filter(inside);

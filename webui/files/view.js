@@ -59,10 +59,10 @@ graph.onpointermove = (event) => {
   change({ ago: SPAN - seconds(event.offsetX) });
 };
 graph.onlostpointercapture = () => (drag = null);
-// After a touch, the readout stays until the graph loses focus.
+// After a touch, it stays until the graph loses focus.
 graph.onpointerleave = ({ pointerType }) => pointerType === "mouse" && change({ ago: null });
 
-// At either end of the history, the wheel scrolls the page.
+// At either end, the wheel scrolls the page.
 graph.onwheel = (event) => {
   const before = end();
   moveTo(before + seconds(event.deltaX + event.deltaY));

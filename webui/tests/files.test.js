@@ -15,6 +15,6 @@ for (const [name, text] of files) {
 }
 
 // A lab edits it by a one-line sed.
-test("the size of the legend is in one place", () => {
+test("the size of the numbers and the legend is in one place", () => {
   assert.equal(files.map(([, text]) => text).join("").split("15px").length - 1, 1);
 });

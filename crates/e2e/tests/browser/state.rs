@@ -84,7 +84,7 @@ async fn it_names_the_server_and_marks_each_new_one_once() {
         "window.load = fetch;
         window.fetch = async (...request) => {
             const response = await load(...request);
-            const server = servers[polls++ % servers.length];
+            const server = servers[window.polls++ % servers.length];
             return new Response(response.body, { headers: server ? { 'served-by': server } : {} });
         };",
     )

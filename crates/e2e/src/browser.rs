@@ -334,14 +334,13 @@ impl Page {
     pub async fn pixels(&self, id: &str) -> Vec<[u8; 3]> {
         self.get("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
             .await;
-        let picture = self.element(id).await.screenshot_as_png().await.unwrap();
-        let mut picture = png::Decoder::new(Cursor::new(picture)).read_info().unwrap();
-        let mut bytes = vec![0; picture.output_buffer_size().unwrap()];
-        let frame = picture.next_frame(&mut bytes).unwrap();
-        bytes
-            .chunks_exact(frame.color_type.samples())
-            .map(|pixel| [pixel[0], pixel[1], pixel[2]])
-            .collect()
+        let element = self.element(id).await;
+        decode(element.screenshot_as_png().await.unwrap())
+    }
+
+    /// The pixels of the page.
+    pub async fn all_pixels(&self) -> Vec<[u8; 3]> {
+        decode(self.driver.screenshot_as_png().await.unwrap())
     }
 
     /// Writes a picture of the page.
@@ -370,6 +369,16 @@ impl Drop for Page {
         let _ = ureq::delete(session).call();
         let _ = self.driver.clone().leak();
     }
+}
+
+fn decode(picture: Vec<u8>) -> Vec<[u8; 3]> {
+    let mut picture = png::Decoder::new(Cursor::new(picture)).read_info().unwrap();
+    let mut bytes = vec![0; picture.output_buffer_size().unwrap()];
+    let frame = picture.next_frame(&mut bytes).unwrap();
+    bytes
+        .chunks_exact(frame.color_type.samples())
+        .map(|pixel| [pixel[0], pixel[1], pixel[2]])
+        .collect()
 }
 
 fn move_to(element: &WebElement, x: i32) -> Value {

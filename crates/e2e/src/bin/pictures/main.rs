@@ -1,18 +1,20 @@
 //! Takes the pictures of the documents, of the application under Compose:
 //!
-//!     cargo run -p e2e --bin pictures          # all, at the same time, in four minutes
-//!     cargo run -p e2e --bin pictures c6 s4    # these
+//!     cargo run -p e2e --bin pictures               # all, at the same time, in four minutes
+//!     cargo run -p e2e --bin pictures dashboard     # only the animation of the README
 #![allow(clippy::unwrap_used)]
 
+mod animation;
+
 use std::{
-    env,
+    env, fs,
     path::Path,
     thread::{scope, sleep},
     time::Duration,
 };
 
 use e2e::{Project, browser::Page, root, run};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 
 /// The time that the graph shows, in seconds.
 const FULL: u64 = 240;
@@ -21,8 +23,11 @@ const LAB: (u32, u32) = (800, 400);
 /// The path of a picture, its size, and commands, each at its second.
 type Picture = (&'static str, (u32, u32), &'static [(u64, &'static str)]);
 
-const PICTURES: [Picture; 7] = [
-    (".github/dashboard.png", (1280, 577), &[(120, TEN)]),
+/// From one worker to ten: a frame every two seconds.
+const ANIMATION: &str = ".github/dashboard.png";
+const FRAMES: u64 = 30;
+
+const PICTURES: [Picture; 6] = [
     ("docs/pictures/c6.png", LAB, &[]),
     ("docs/pictures/c7.png", LAB, &[(80, TWO), (160, THREE)]),
     ("docs/pictures/c8.png", LAB, &[(80, TEN)]),
@@ -50,15 +55,19 @@ const SLOWER: &str =
 
 fn main() {
     let names: Vec<_> = env::args().skip(1).collect();
-    let all = PICTURES.map(|(path, ..)| name(path));
+    let paths = PICTURES.map(|(path, ..)| path);
+    let all = [&paths[..], &[ANIMATION]].concat();
     for wanted in &names {
-        assert!(all.contains(&&**wanted), "no picture {wanted}: {all:?}");
+        let exists = all.iter().any(|path| name(path) == wanted);
+        assert!(exists, "no picture {wanted}: {all:?}");
     }
+    let wanted = |path| names.is_empty() || names.iter().any(|wanted| wanted == name(path));
     scope(|scope| {
-        for picture in PICTURES {
-            if names.is_empty() || names.iter().any(|wanted| wanted == name(picture.0)) {
-                scope.spawn(move || take(picture));
-            }
+        if wanted(ANIMATION) {
+            scope.spawn(animate);
+        }
+        for picture in PICTURES.into_iter().filter(|picture| wanted(picture.0)) {
+            scope.spawn(move || take(picture));
         }
     });
 }
@@ -67,13 +76,8 @@ fn name(path: &str) -> &str {
     Path::new(path).file_stem().unwrap().to_str().unwrap()
 }
 
-fn take((path, (width, height), commands): Picture) {
-    let project = Project::new(&format!("picture-{}", name(path)));
-    project.scale(1);
-    let mut runtime = Builder::new_current_thread();
-    let runtime = runtime.enable_all().build().unwrap();
-    let page = runtime.block_on(Page::open(&project.webui().url));
-    runtime.block_on(page.resize(width, height));
+fn take((path, size, commands): Picture) {
+    let (project, runtime, page) = open(path, size);
     let mut now = 0;
     for &(second, command) in commands {
         sleep(Duration::from_secs(second - now));
@@ -83,4 +87,34 @@ fn take((path, (width, height), commands): Picture) {
     sleep(Duration::from_secs(FULL - now));
     runtime.block_on(page.until("state() === 'live'"));
     runtime.block_on(page.save_picture(&root().join(path)));
+}
+
+fn animate() {
+    let (project, runtime, page) = open(ANIMATION, LAB);
+    sleep(Duration::from_secs(FULL - 2 * FRAMES));
+    // A busy machine is slower: wait until it is not.
+    while runtime.block_on(page.text("true")) != "3.3" {
+        sleep(Duration::from_secs(1));
+    }
+    let mut frames = vec![runtime.block_on(page.all_pixels())];
+    scope(|scope| {
+        scope.spawn(|| run(project.lab(TEN)));
+        for _ in 1..FRAMES {
+            sleep(Duration::from_secs(2));
+            frames.push(runtime.block_on(page.all_pixels()));
+        }
+    });
+    let animation = animation::encode(LAB.0, LAB.1, &frames);
+    fs::write(root().join(ANIMATION), animation).unwrap();
+}
+
+/// The application with one worker, and its page, which the runtime drives.
+fn open(path: &str, (width, height): (u32, u32)) -> (Project, Runtime, Page) {
+    let project = Project::new(&format!("picture-{}", name(path)));
+    project.scale(1);
+    let mut runtime = Builder::new_current_thread();
+    let runtime = runtime.enable_all().build().unwrap();
+    let page = runtime.block_on(Page::open(&project.webui().url));
+    runtime.block_on(page.resize(width, height));
+    (project, runtime, page)
 }

@@ -16,8 +16,8 @@ const SOURCE: &str = "https://example.org/dockercoins";
 /// An application whose images are there does its first work within that on a slow machine.
 const SOON: Duration = Duration::from_secs(60);
 
-// Fails when a branch keeps its slash, when join makes no v0.1, without FEATURES for TAG-otel, when v0.2 of worker is no slower, of
-// webui is blue or of rng starts, and when standalone listens on 127.0.0.1.
+// Fails when a branch keeps its slash, when join makes no v0.1, without FEATURES for TAG-otel, when v0.2
+// of worker is no slower, of webui is blue or of rng starts, and when standalone listens on 127.0.0.1.
 #[test]
 #[ignore = "needs a Docker engine and docker-registry, and builds the images"]
 fn a_release_is_pushed_joined_and_pulled_by_compose_and_by_swarm() {
@@ -98,6 +98,8 @@ fn a_release_is_pushed_joined_and_pulled_by_compose_and_by_swarm() {
     project.webui().until_hashes(SOON, 4);
     let start = |image: &str, port| {
         let options = format!("-d --label {} -p 127.0.0.1::{port}", project.label);
+        // A run that pulls prints more than the container.
+        sh!("docker pull {address}/{image}");
         let container = sh!("docker run {options} {address}/{image}");
         format!("http://{}", sh!("docker port {container} {port}"))
     };

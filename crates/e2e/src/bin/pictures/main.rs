@@ -86,7 +86,14 @@ fn take((path, size, commands): Picture) {
     }
     sleep(Duration::from_secs(FULL - now));
     runtime.block_on(page.until("state() === 'live'"));
+    assert_no_outage(path, &runtime, &page);
     runtime.block_on(page.save_picture(&root().join(path)));
+}
+
+/// On a busy machine webui answers late, which no picture should show.
+fn assert_no_outage(path: &str, runtime: &Runtime, page: &Page) {
+    let markers = runtime.block_on(page.text("events"));
+    assert!(!markers.contains("webui"), "{path}: webui was unavailable");
 }
 
 fn animate() {
@@ -104,6 +111,7 @@ fn animate() {
             frames.push(runtime.block_on(page.all_pixels()));
         }
     });
+    assert_no_outage(ANIMATION, &runtime, &page);
     let animation = animation::encode(LAB.0, LAB.1, &frames);
     fs::write(root().join(ANIMATION), animation).unwrap();
 }

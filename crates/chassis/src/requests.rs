@@ -109,8 +109,9 @@ async fn respond(
         status,
     };
     let trace = trace::sampled().map(|id| [("trace_id", id)]);
+    let timestamp = trace.as_ref().map(|_| SystemTime::now());
     let histogram = requests.seconds.get_or_create(&labels);
-    histogram.observe(seconds, trace, Some(SystemTime::now()));
+    histogram.observe(seconds, trace, timestamp);
     let bytes = body_size(&response).filter(|_| method != Method::HEAD);
     let size = bytes.filter(|&bytes| bytes > 0);
     let size = size.map_or("-".to_owned(), |bytes| bytes.to_string());

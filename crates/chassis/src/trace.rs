@@ -30,18 +30,20 @@ pub async fn in_trace<F: Future>(future: F) -> F::Output {
 /// The value of the header `traceparent` for a request, within [`in_trace`].
 #[must_use]
 pub fn traceparent() -> Option<String> {
-    let context = Context::current();
-    let span = context.span().span_context().clone();
+    let span = current();
     let flags = span.trace_flags() & TraceFlags::SAMPLED;
     span.is_valid()
         .then(|| format!("00-{}-{}-{flags:02x}", span.trace_id(), span.span_id()))
 }
 
-/// The identifier of the current trace, if its spans are recorded where they are exported.
+/// The identifier of the current trace, if it is sampled.
 pub(crate) fn sampled() -> Option<String> {
-    let context = Context::current();
-    let span = context.span().span_context().clone();
+    let span = current();
     span.is_sampled().then(|| span.trace_id().to_string())
+}
+
+fn current() -> SpanContext {
+    Context::map_current(|context| context.span().span_context().clone())
 }
 
 /// The trace of the client of a request, if it has a valid one.

@@ -1,4 +1,4 @@
-//! Metrics in the Prometheus text format or in that of `OpenMetrics`, at `/metrics`.
+//! Metrics at `/metrics`, in the Prometheus text format or as `OpenMetrics`.
 
 use std::{fmt, hash::Hash, sync::Arc};
 
@@ -48,7 +48,7 @@ pub fn seconds_by<S: Clone + Hash + Eq>() -> Family<S, Histogram> {
     Family::new_with_constructor(seconds)
 }
 
-/// Such a family, in which a bucket names the trace of its last observation.
+/// Like [`seconds_by`], with the trace of the last observation of each bucket as an exemplar.
 #[must_use]
 pub(crate) fn traced_seconds_by<S: Clone + Hash + Eq>() -> Family<S, Traced> {
     Family::new_with_constructor(|| HistogramWithExemplars::new(BUCKETS.into_iter()))

@@ -200,7 +200,7 @@ fn rendered(arguments: &str) -> BTreeMap<(String, String), Value> {
     by_kind_and_name(objects)
 }
 
-/// Of `helm test`, which installs it.
+/// Whether only `helm test` installs it.
 fn is_test(object: &Value) -> bool {
     object["metadata"]["annotations"]["helm.sh/hook"] == "test"
 }

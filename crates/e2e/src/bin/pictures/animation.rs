@@ -7,7 +7,7 @@ use png::{BitDepth, BlendOp, ColorType, Compression, Encoder, Filter};
 /// How often it plays, before it rests on the last frame.
 const PLAYS: u32 = 3;
 
-/// The index of what a frame leaves as it was.
+/// The palette index of an unchanged pixel.
 const TRANSPARENT: u8 = 0;
 
 /// Four frames per second; the first one stays for a second, the last one for two.
@@ -42,9 +42,9 @@ pub(crate) fn encode(width: u32, height: u32, frames: &[Vec<[u8; 3]>]) -> Vec<u8
     bytes
 }
 
-/// The palette, and the frames as indices. Colours that differ little share an entry.
+/// The palette, and the frames as indices. Similar colours share an entry.
 fn with_palette(frames: &[Vec<[u8; 3]>]) -> (Vec<u8>, Vec<Vec<u8>>) {
-    let mut palette = vec![[0; 3]]; // of `TRANSPARENT`
+    let mut palette = vec![[0; 3]]; // `TRANSPARENT`
     let mut indices = HashMap::new();
     let mut index = |colour: &[u8; 3]| {
         let similar = colour.map(|channel| channel >> 4);

@@ -99,7 +99,7 @@ fn assert_no_outage(path: &str, runtime: &Runtime, page: &Page) {
 fn animate() {
     let (project, runtime, page) = open(ANIMATION, LAB);
     sleep(Duration::from_secs(FULL - 2 * FRAMES));
-    // A busy machine is slower: wait until it is not.
+    // On a busy machine, the speed is lower for a while.
     while runtime.block_on(page.text("true")) != "3.3" {
         sleep(Duration::from_secs(1));
     }

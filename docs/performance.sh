@@ -51,6 +51,7 @@ start() {
 
 build() {
     title "Build: hyperfine" s
+    docker compose down --volumes
     git ls-files -z | xargs -0 cp --parents -t "$work"
     export COMPOSE_PROJECT_NAME=performance-build COMPOSE_FILE=$work/docker-compose.yml
     seconds "${COMPOSE:=docker compose} build, cold" "date '+# %s%N' >>$work/Cargo.toml" "$COMPOSE build"

@@ -184,6 +184,9 @@ fn hex_digits(digest: [u8; 64]) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_os = "linux")]
+    use std::fs;
+
     use clap::Parser;
     use memory_redis::testing::TestRedis;
     use redis::AsyncCommands;
@@ -193,6 +196,8 @@ mod tests {
         net::TcpListener,
         time::{Instant, timeout},
     };
+    #[cfg(target_os = "linux")]
+    use tokio::{select, task::yield_now};
 
     use super::*;
 
@@ -215,6 +220,37 @@ mod tests {
             let error = bytes.expect("it waits forever").unwrap_err();
             assert_eq!(start.elapsed().as_secs(), 60, "{sent}: {error:#}");
         }
+    }
+
+    // Fails without keepalive, and with the 15 s of reqwest.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_connection_that_waits_for_a_response_has_a_keepalive_timer_of_three_seconds() {
+        let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", peer.local_addr().unwrap());
+        let config = Config::parse_from(["worker", "--rng-url", &url]);
+        let services = RemoteServices::new(config).unwrap();
+        let keepalive_timer = async {
+            let (mut stream, client) = peer.accept().await.unwrap();
+            let _request = stream.read(&mut [0; 1024]).await.unwrap();
+            loop {
+                let sockets = fs::read_to_string("/proc/net/tcp").unwrap();
+                let mut sockets = sockets.lines().map(|line| line.split_whitespace());
+                let local = format!("0100007F:{:04X}", client.port());
+                let mut socket = sockets.find(|socket| socket.clone().nth(1) == Some(&local));
+                let timer = socket.as_mut().unwrap().nth(5).unwrap();
+                // Until the request is acknowledged, the timer is the one of a retransmission.
+                if let Some(ticks) = timer.strip_prefix("02:") {
+                    break u64::from_str_radix(ticks, 16).unwrap();
+                }
+                yield_now().await;
+            }
+        };
+        let ticks = select! {
+            ticks = timeout(CONNECT_TIMEOUT, keepalive_timer) => ticks.expect("no keepalive timer"),
+            bytes = services.get_random_bytes() => panic!("{bytes:?}"),
+        };
+        assert!(ticks <= 100 * KEEPALIVE_IDLE.as_secs(), "{ticks}");
     }
 
     #[tokio::test]

@@ -42,7 +42,7 @@ const DISCONNECT: Fault = (
     "",
 );
 
-/// rng vanishes while it serves workers: keepalive detects it after five seconds, not thirty.
+/// rng vanishes while it serves workers: connections to it time out after five seconds, not thirty.
 const VANISH: Fault = (DISCONNECT.0, DISCONNECT.1, "Connection timed out");
 
 /// redis refuses updates.

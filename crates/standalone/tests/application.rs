@@ -10,7 +10,7 @@ use standalone::{Config, Listeners};
 use tokio::{
     net::TcpListener,
     task::JoinHandle,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 /// Shorter than the 100 ms of the workshop, so that the tests are fast.
@@ -97,9 +97,14 @@ async fn without_files_and_redis_it_serves_the_embedded_page_and_counts_in_memor
     assert_eq!(response.text().await.unwrap(), index);
     let missing = reqwest::get(format!("{page}.gz")).await.unwrap();
     assert_eq!(missing.status(), 404);
-    while application.hashes().await == 0 {
-        sleep(DELAY).await;
-    }
+    let counting = async {
+        while application.hashes().await == 0 {
+            sleep(DELAY).await;
+        }
+    };
+    timeout(Duration::from_secs(10), counting)
+        .await
+        .expect("no worker counts");
     for (url, index) in [
         (&application.rng, "RNG running on "),
         (&application.hasher, "HASHER running on "),

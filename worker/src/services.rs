@@ -184,9 +184,6 @@ fn hex_digits(digest: [u8; 64]) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    #[cfg(target_os = "linux")]
-    use std::fs;
-
     use clap::Parser;
     use memory_redis::testing::TestRedis;
     use redis::AsyncCommands;
@@ -196,17 +193,20 @@ mod tests {
         net::TcpListener,
         time::{Instant, timeout},
     };
-    #[cfg(target_os = "linux")]
-    use tokio::{select, task::yield_now};
 
     use super::*;
 
+    /// The services, and the listener that is their rng.
+    async fn with_rng() -> (RemoteServices, TcpListener) {
+        let rng = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", rng.local_addr().unwrap());
+        let config = Config::parse_from(["worker", "--rng-url", &url]);
+        (RemoteServices::new(config).unwrap(), rng)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_falls_silent_is_a_failure_after_a_minute() {
-        let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", peer.local_addr().unwrap());
-        let config = Config::parse_from(["worker", "--rng-url", &url]);
-        let services = RemoteServices::new(config).unwrap();
+        let (services, peer) = with_rng().await;
         for sent in ["", "HTTP/1.1 200 OK\r\ncontent-length: 32\r\n\r\nabc"] {
             let start = Instant::now();
             let answer = async {
@@ -226,27 +226,24 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn a_connection_that_waits_for_a_response_has_a_keepalive_timer_of_three_seconds() {
-        let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", peer.local_addr().unwrap());
-        let config = Config::parse_from(["worker", "--rng-url", &url]);
-        let services = RemoteServices::new(config).unwrap();
+        let (services, peer) = with_rng().await;
         let keepalive_timer = async {
             let (mut stream, client) = peer.accept().await.unwrap();
             let _request = stream.read(&mut [0; 1024]).await.unwrap();
+            let local = format!("0100007F:{:04X}", client.port());
             loop {
-                let sockets = fs::read_to_string("/proc/net/tcp").unwrap();
+                let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
                 let mut sockets = sockets.lines().map(|line| line.split_whitespace());
-                let local = format!("0100007F:{:04X}", client.port());
                 let mut socket = sockets.find(|socket| socket.clone().nth(1) == Some(&local));
                 let timer = socket.as_mut().unwrap().nth(5).unwrap();
                 // Until the request is acknowledged, the timer is the one of a retransmission.
                 if let Some(ticks) = timer.strip_prefix("02:") {
                     break u64::from_str_radix(ticks, 16).unwrap();
                 }
-                yield_now().await;
+                tokio::task::yield_now().await;
             }
         };
-        let ticks = select! {
+        let ticks = tokio::select! {
             ticks = timeout(CONNECT_TIMEOUT, keepalive_timer) => ticks.expect("no keepalive timer"),
             bytes = services.get_random_bytes() => panic!("{bytes:?}"),
         };

@@ -1,6 +1,6 @@
 //! Metrics at `/metrics`, in the Prometheus text format or as `OpenMetrics`.
 
-use std::{fmt, hash::Hash, sync::Arc};
+use std::{fmt, hash::Hash, sync::Arc, time::UNIX_EPOCH};
 
 use axum::{
     Router,
@@ -94,6 +94,11 @@ impl Metrics {
             "The service and its version",
             Info::new(labels),
         );
+        registry.register(
+            "process_start_time_seconds",
+            "Start of the process in Unix time",
+            ConstGauge::new(UNIX_EPOCH.elapsed().map_or(0, |age| age.as_secs())),
+        );
         registry.register_collector(Box::new(Process));
         Self {
             registry,
@@ -155,17 +160,12 @@ impl Collector for Process {
         let help = "Lines of the log that were dropped.";
         write("log_lines_dropped", help, &ConstCounter::new(dropped))?;
         #[cfg(target_os = "linux")]
-        if let Ok((cpu_seconds, memory, files, start)) = process() {
+        if let Some((cpu_seconds, memory, files)) = process() {
             let help = "User and system CPU time.";
             write("process_cpu_seconds", help, &ConstCounter::new(cpu_seconds))?;
             for (name, help, value) in [
                 ("process_resident_memory_bytes", "Resident memory.", memory),
                 ("process_open_fds", "Open file descriptors.", files),
-                (
-                    "process_start_time_seconds",
-                    "Start of the process in Unix time.",
-                    start,
-                ),
             ] {
                 write(name, help, &ConstGauge::new(value))?;
             }
@@ -195,16 +195,18 @@ fn exposition(registry: &Registry, headers: &HeaderMap) -> Response {
     }
 }
 
-/// CPU time in seconds, resident memory in bytes, open file descriptors, start in Unix time.
+/// CPU time in seconds, resident memory in bytes, open file descriptors.
 #[cfg(target_os = "linux")]
-fn process() -> procfs::ProcResult<(f64, u64, u64, u64)> {
-    use procfs::{WithCurrentSystemInfo, process::Process};
+fn process() -> Option<(f64, u64, u64)> {
+    use nix::time::{ClockId, clock_gettime};
 
-    let process = Process::myself()?;
-    let stat = process.stat()?;
-    let ticks = procfs::ticks_per_second();
-    let cpu_time = std::time::Duration::from_millis((stat.utime + stat.stime) * 1000 / ticks);
-    let files = u64::try_from(process.fd_count()?).unwrap_or(u64::MAX);
-    let start = procfs::boot_time_secs()? + stat.starttime / ticks;
-    Ok((cpu_time.as_secs_f64(), stat.rss_bytes().get(), files, start))
+    let cpu_time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).ok()?;
+    let memory = memory_stats::memory_stats()?.physical_mem;
+    let files = std::fs::read_dir("/proc/self/fd").ok()?.count();
+    let cpu_seconds = std::time::Duration::from(cpu_time).as_secs_f64();
+    Some((
+        cpu_seconds,
+        u64::try_from(memory).ok()?,
+        u64::try_from(files).ok()?,
+    ))
 }

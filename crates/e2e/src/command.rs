@@ -10,6 +10,9 @@ use std::{
 
 use crate::{cleanup::Cleanup, retry, root};
 
+/// Fails a test whose command hangs: the longest is a cold build.
+const TIMEOUT: &str = "10m";
+
 /// A line for a shell at the root of the repository.
 pub fn shell(line: impl AsRef<OsStr>) -> Command {
     let mut shell = Command::new("sh");
@@ -20,25 +23,34 @@ pub fn shell(line: impl AsRef<OsStr>) -> Command {
 /// Runs such a line, with arguments as of [`format!`], and returns what it printed.
 #[macro_export]
 macro_rules! sh {
-    ($($line:tt)*) => { $crate::run($crate::shell(format!($($line)*))) };
+    ($($line:tt)*) => { $crate::run(&$crate::shell(format!($($line)*))) };
 }
 
 /// Runs a command and returns what it printed to both outputs, without the last newline.
 #[track_caller]
-pub fn run(command: Command) -> String {
+pub fn run(command: &Command) -> String {
     try_run(command).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The same for a command that may fail; the error has what it printed.
 #[track_caller]
-pub fn try_run(mut command: Command) -> Result<String, String> {
-    let output = command.output().unwrap();
+pub fn try_run(command: &Command) -> Result<String, String> {
+    let mut limited = Command::new("timeout");
+    limited.args(["--kill-after", "10s", TIMEOUT]);
+    limited.arg(command.get_program()).args(command.get_args());
+    for (variable, value) in command.get_envs() {
+        limited.env(variable, value.unwrap_or_default());
+    }
+    if let Some(directory) = command.get_current_dir() {
+        limited.current_dir(directory);
+    }
+    let output = limited.output().unwrap();
     let printed = [output.stdout, output.stderr].concat();
     let printed = String::from_utf8_lossy(&printed).trim_end().to_owned();
     if output.status.success() {
         Ok(printed)
     } else {
-        Err(format!("{command:?}: {}\n{printed}", output.status))
+        Err(format!("{limited:?}: {}\n{printed}", output.status))
     }
 }
 
@@ -52,7 +64,7 @@ pub fn inspect(containers: &[String], template: &str) -> Vec<String> {
 /// The lines that a command prints.
 #[track_caller]
 pub(crate) fn lines(command: impl AsRef<OsStr>) -> Vec<String> {
-    run(shell(command)).lines().map(str::to_owned).collect()
+    run(&shell(command)).lines().map(str::to_owned).collect()
 }
 
 /// A command in the foreground, such as `docker-compose up`. Dropping it kills it.

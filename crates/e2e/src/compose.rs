@@ -130,7 +130,7 @@ impl Project {
     /// Runs a command of Compose and returns what it printed.
     #[track_caller]
     pub fn compose(&self, arguments: &str) -> String {
-        run(self.command(arguments))
+        run(&self.command(arguments))
     }
 
     /// Starts all services, with so many workers, and waits until each of them has counted units, so

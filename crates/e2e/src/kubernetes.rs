@@ -77,7 +77,7 @@ impl Namespace {
     /// Runs such a line and returns what it printed.
     #[track_caller]
     pub fn sh(&self, line: &str) -> String {
-        run(self.command(line))
+        run(&self.command(line))
     }
 
     /// Applies the manifests with the images of the test, and waits until all is up.

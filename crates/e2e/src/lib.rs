@@ -72,5 +72,7 @@ fn retry<E: Display>(timeout: Duration, mut attempt: impl FnMut() -> Result<(), 
 
 /// The body that answers a GET.
 pub fn get(url: &str) -> Result<String, ureq::Error> {
-    ureq::get(url).call()?.body_mut().read_to_string()
+    let timeout = Some(Duration::from_secs(30));
+    let request = ureq::get(url).config().timeout_global(timeout).build();
+    request.call()?.body_mut().read_to_string()
 }

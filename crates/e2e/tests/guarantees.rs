@@ -38,10 +38,10 @@ fn the_append_only_file_is_enabled_without_losing_the_counter() {
     project.compose("restart redis");
     until(SOON, || redis("ping") == "PONG");
     assert_eq!(redis("get hashes"), hashes);
-    run(project.lab(&enable));
+    run(&project.lab(&enable));
     project.set("redis", command.trim());
     let recreate = recreate.replace("up -d", "up -d --scale worker=0");
-    run(project.lab(&recreate));
+    run(&project.lab(&recreate));
     until(SOON, || redis("ping") == "PONG");
     assert_eq!(redis("get hashes"), hashes);
 

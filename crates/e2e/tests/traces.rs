@@ -171,7 +171,7 @@ fn a_unit_is_one_trace_through_three_services_which_shows_the_queue() {
         let up = project.lab(&format!(
             "{variables} docker-compose {FILES} up -d {services}"
         ));
-        e2e::run(up);
+        e2e::run(&up);
     };
     up("", WORKERS);
     let webui = project.webui();

@@ -77,7 +77,7 @@ async fn it_names_the_server_and_marks_each_new_one_once() {
     let application = Application::start(0).await;
     let page = Page::open(&application.url).await;
     let version = env!("CARGO_PKG_VERSION");
-    let host = run(shell("hostname"));
+    let host = run(&shell("hostname"));
     let server = format!("webui {version} on {}", host.trim());
     page.until(&format!("text('server') === {server:?}")).await;
     page.run(

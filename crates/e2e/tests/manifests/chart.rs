@@ -158,7 +158,7 @@ fn a_value_that_does_not_exist_is_an_error() {
         "rng.replicas=2",
     ] {
         let template = format!("helm template dockercoins charts/dockercoins --set {value}");
-        let error = try_run(shell(template)).unwrap_err();
+        let error = try_run(&shell(template)).unwrap_err();
         assert!(error.contains("dditional propert"), "{value}: {error}");
     }
 }

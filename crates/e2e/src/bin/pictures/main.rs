@@ -81,7 +81,7 @@ fn take((path, size, commands): Picture) {
     let mut now = 0;
     for &(second, command) in commands {
         sleep(Duration::from_secs(second - now));
-        run(project.lab(command));
+        run(&project.lab(command));
         now = second;
     }
     sleep(Duration::from_secs(FULL - now));
@@ -105,7 +105,7 @@ fn animate() {
     }
     let mut frames = vec![runtime.block_on(page.all_pixels())];
     scope(|scope| {
-        scope.spawn(|| run(project.lab(TEN)));
+        scope.spawn(|| run(&project.lab(TEN)));
         for _ in 1..FRAMES {
             sleep(Duration::from_secs(2));
             frames.push(runtime.block_on(page.all_pixels()));

@@ -11,7 +11,7 @@ use std::{
     fs,
 };
 
-use e2e::{BUILT, HTTP_SERVICES, root, yaml};
+use e2e::{BUILT, HTTP_SERVICES, root, run, shell, yaml};
 use serde_json::{Value, json};
 
 /// The arrows of the diagram, from client to server.
@@ -31,6 +31,13 @@ fn all_run_the_same_redis() {
         let image = &compose(file)["redis"]["image"];
         assert_eq!(container(&deployments["redis"])["image"], *image, "{file}");
     }
+}
+
+// Fails when the comment of a value changes alone.
+#[test]
+fn the_readme_of_the_chart_is_up_to_date() {
+    let generated = run(&shell(env!("CARGO_BIN_EXE_chart-readme")));
+    assert_eq!(generated, read("charts/dockercoins/README.md").trim_end());
 }
 
 // Fails with a build in compose/images.yml, and when hasher is published elsewhere there.

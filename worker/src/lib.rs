@@ -239,6 +239,8 @@ mod tests {
         rng_down: bool,
         redis_down: bool,
         hashes: u64,
+        /// Updates of the counter.
+        updates: u64,
         wallet: HashMap<String, Vec<u8>>,
     }
 
@@ -275,6 +277,7 @@ mod tests {
             let mut state = self.state();
             ensure!(!state.redis_down, "redis is down");
             state.hashes += units;
+            state.updates += 1;
             Ok(())
         }
 
@@ -370,10 +373,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn when_stopped_it_flushes_its_count_without_the_queue_of_rng_or_the_rest_of_a_pause() {
-        for (name, queue, rng_down, hashed) in [
-            ("the current unit is finished", 0.0, false, 7),
-            ("a unit in the queue is given up", 5.0, false, 0),
-            ("a pause ends early", 0.0, true, 0),
+        // Without units to count, no update follows those of the loop.
+        for (name, queue, rng_down, hashed, updates) in [
+            ("the current unit is finished", 0.0, false, 7, 3),
+            ("a unit in the queue is given up", 5.0, false, 0, 1),
+            ("a pause ends early", 0.0, true, 0, 2),
         ] {
             let services = FakeServices::default();
             services.state().queue = seconds(queue);
@@ -386,6 +390,7 @@ mod tests {
             assert!(start.elapsed() <= SHUTDOWN_GRACE, "{name}");
             let state = services.state();
             assert_eq!((state.hashed, state.hashes), (hashed, hashed), "{name}");
+            assert_eq!(state.updates, updates, "{name}");
         }
     }
 }

@@ -191,6 +191,10 @@ async fn a_reader_of_the_log_that_stops_reading_stops_nothing() {
     };
     let missing = format!("WARN {dropped} lines of the log were dropped: ");
     assert!(warning.starts_with(&missing), "{warning}");
+    // Only once.
+    get("/1").await;
+    let line = rng.line().await;
+    assert!(!line.starts_with("WARN "), "{line}");
 
     for _ in 0..1500 {
         get("/1").await;

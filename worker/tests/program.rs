@@ -8,6 +8,8 @@ use tokio::net::TcpListener;
 
 const WORKER: &str = env!("CARGO_BIN_EXE_worker");
 
+const FIRST_UPDATE: &str = "INFO 0 units of work done, updating hash counter";
+
 fn worker() -> Command {
     command(WORKER)
 }
@@ -34,6 +36,13 @@ async fn a_port_of_the_metrics_in_use_is_one_line_and_exit_code_2() {
         "worker: port {port} is taken: stop the program that listens on it, or set METRICS_PORT to another\n"
     );
     assert_eq!(result, (Some(2), line));
+}
+
+// Kubernetes sets it in pods beside a Service that is called metrics.
+#[tokio::test]
+async fn a_url_as_the_port_of_the_metrics_is_ignored() {
+    let mut worker = Subprocess::spawn(worker().env("METRICS_PORT", "tcp://10.0.0.1:80"));
+    assert_eq!(worker.line().await, FIRST_UPDATE);
 }
 
 #[tokio::test]
@@ -65,8 +74,7 @@ async fn a_failure_is_logged_with_each_cause_once_and_without_a_password() {
             ("RNG_URL", "http://no-such-host.invalid"),
         ];
         let mut worker = Subprocess::spawn(worker().envs(environment));
-        let update = "INFO 0 units of work done, updating hash counter";
-        assert_eq!(worker.line().await, update);
+        assert_eq!(worker.line().await, FIRST_UPDATE);
         let line = worker.line().await;
         let end = line.strip_prefix(&format!("ERROR cannot {failure}"));
         assert!(end.is_some_and(|end| !end.contains(": ")), "{line}");

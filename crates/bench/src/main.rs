@@ -1,5 +1,5 @@
 //! Measures the speed and the latency of the application, beside a baseline: programs that do the same
-//! with the standard library alone (`src/bin/baseline.rs`). Needs Linux and a Docker engine.
+//! with the standard library alone (`examples/baseline.rs`). Needs Linux and a Docker engine.
 
 mod counter;
 mod stack;

@@ -24,7 +24,7 @@ async fn it_serves_on_its_port_until_term() {
 #[tokio::test]
 async fn the_access_log_has_a_hyphen_as_the_size_of_an_empty_body() {
     let (mut webui, port) = serve(&mut command(WEBUI)).await;
-    // It follows the redirection.
+    // The client follows the redirect; the first line is of the redirect itself.
     let _ = reqwest::get(format!("http://127.0.0.1:{port}/")).await;
     let line = webui.line().await;
     assert!(line.contains("] \"GET / HTTP/1.1\" 302 - 0."), "{line}");

@@ -373,7 +373,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn when_stopped_it_flushes_its_count_without_the_queue_of_rng_or_the_rest_of_a_pause() {
-        // Without units to count, no update follows those of the loop.
+        // At shutdown, a worker without pending units does not update the counter.
         for (name, queue, rng_down, hashed, updates) in [
             ("the current unit is finished", 0.0, false, 7, 3),
             ("a unit in the queue is given up", 5.0, false, 0, 1),

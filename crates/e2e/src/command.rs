@@ -10,7 +10,7 @@ use std::{
 
 use crate::{cleanup::Cleanup, retry, root};
 
-/// Fails a test whose command hangs: the longest is a cold build.
+/// Fails a test whose command hangs. The longest command is a cold build.
 const TIMEOUT: &str = "10m";
 
 /// A line for a shell at the root of the repository.
@@ -35,8 +35,11 @@ pub fn run(command: &Command) -> String {
 /// The same for a command that may fail; the error has what it printed.
 #[track_caller]
 pub fn try_run(command: &Command) -> Result<String, String> {
-    let mut limited = Command::new("timeout");
-    limited.args(["--kill-after", "10s", TIMEOUT]);
+    // timeout(1) is in a process group of its own and does not get the INT of `^C`: the end of the
+    // test ends it.
+    let mut limited = Command::new("setpriv");
+    limited.args(["--pdeathsig", "TERM"]);
+    limited.args(["timeout", "--kill-after", "10s", TIMEOUT]);
     limited.arg(command.get_program()).args(command.get_args());
     for (variable, value) in command.get_envs() {
         limited.env(variable, value.unwrap_or_default());
